@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: BSD-3-Clause
+#
+#   make                      the program and its plugins, in build/
+#   make demo                 a tour with real clients
+#   make check                everything a change must pass
+#   make check SANITIZE=address,undefined     the same under sanitizers
+#   make lint                 style and static analysis
+#   make install DESTDIR= PREFIX=/usr/local [NBDKIT_COMPAT=1]
+
+VERSION = 0.1.0
+API_VERSION = 1.36.0
+
+PREFIX ?= /usr/local
+BINDIR ?= $(PREFIX)/bin
+LIBDIR ?= $(PREFIX)/lib
+INCLUDEDIR ?= $(PREFIX)/include/nbdlab
+MANDIR ?= $(PREFIX)/share/man
+PLUGINDIR ?= $(LIBDIR)/nbdlab/plugins
+COMPLETIONDIR ?= $(PREFIX)/share/bash-completion/completions
+PKGCONFIGDIR ?= $(LIBDIR)/pkgconfig
+
+SANITIZE ?=
+B = build$(SANITIZE:%=/%)
+
+CFLAGS ?= -O2 -g
+WARNINGS = -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith \
+           -Wcast-qual -Wvla $(WERROR)
+ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -pthread $(WARNINGS) \
+             $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer) $(CFLAGS)
+ALL_LDFLAGS = -pthread $(if $(SANITIZE),-fsanitize=$(SANITIZE)) $(LDFLAGS)
+PLUGIN_CFLAGS = $(ALL_CFLAGS) -fPIC -fvisibility=hidden -Iinclude
+DEFINES = -DNBDLAB_VERSION='"$(VERSION)"' -DPLUGIN_FOLDER='"$(PLUGINDIR)"' \
+          -DBIN_FOLDER='"$(BINDIR)"' -DMAN_FOLDER='"$(MANDIR)"'
+
+SERVER_OBJECTS = $(patsubst src/%.c,$(B)/src/%.o,$(wildcard src/*.c))
+SH_COMMON = $(filter-out sh-plugin/sh.c sh-plugin/eval.c,$(wildcard sh-plugin/*.c))
+sh_SOURCES = sh-plugin/sh.c $(SH_COMMON)
+eval_SOURCES = sh-plugin/eval.c $(SH_COMMON)
+memory_SOURCES = $(wildcard plugins/memory/*.c)
+file_SOURCES = $(wildcard plugins/file/*.c)
+PLUGIN_NAMES = $(if $(wildcard sh-plugin/sh.c),sh eval) memory file
+PLUGINS = $(PLUGIN_NAMES:%=$(B)/plugins/nbdkit-%-plugin.so)
+
+UNIT_TESTS = $(patsubst tests/unit/%.c,$(B)/tests/%,$(wildcard tests/unit/test_*.c))
+TEST_PLUGINS = $(patsubst tests/plugins/%.c,$(B)/tests/plugins/%.so,$(wildcard tests/plugins/*.c)) \
+               $(patsubst examples/%.c,$(B)/examples/%.so,$(wildcard examples/*.c))
+
+.DELETE_ON_ERROR:
+.PHONY: all tests check demo lint install clean
+
+all: $(B)/nbdlab $(PLUGINS) $(if $(SANITIZE),,nbdlab)
+
+# The program finds its plugins beside the file that the link points to.
+nbdlab: $(B)/nbdlab
+	ln -sfn $< $@
+
+# Objects depend on the flags they were built with.
+$(B)/flags: FORCE
+	@mkdir -p $(@D)
+	@echo '$(CC) $(ALL_CFLAGS) $(DEFINES) $(ALL_LDFLAGS)' | cmp -s - $@ || \
+	 echo '$(CC) $(ALL_CFLAGS) $(DEFINES) $(ALL_LDFLAGS)' >$@
+FORCE:
+
+$(B)/nbdlab: $(SERVER_OBJECTS) src/symbols.list
+	$(CC) $(ALL_LDFLAGS) -Wl,--dynamic-list=src/symbols.list -o $@ $(SERVER_OBJECTS) -ldl -lm
+
+$(B)/src/%.o: src/%.c $(B)/flags
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) $(DEFINES) -Isrc -Iinclude -MMD -MP -c -o $@ $<
+
+$(B)/sh-plugin/%.o: sh-plugin/%.c $(B)/flags
+	@mkdir -p $(@D)
+	$(CC) $(PLUGIN_CFLAGS) -DNBDLAB_VERSION='"$(VERSION)"' -MMD -MP -c -o $@ $<
+
+$(B)/plugins/%.o: plugins/%.c $(B)/flags
+	@mkdir -p $(@D)
+	$(CC) $(PLUGIN_CFLAGS) -DNBDLAB_VERSION='"$(VERSION)"' -MMD -MP -c -o $@ $<
+
+define PLUGIN_RULE
+$(B)/plugins/nbdkit-$(1)-plugin.so: $$($(1)_SOURCES:%.c=$(B)/%.o)
+	@mkdir -p $$(@D)
+	$$(CC) $$(ALL_LDFLAGS) -shared -o $$@ $$^
+endef
+$(foreach name,$(PLUGIN_NAMES),$(eval $(call PLUGIN_RULE,$(name))))
+
+tests: all $(UNIT_TESTS) $(TEST_PLUGINS)
+
+$(B)/tests/test_%: tests/unit/test_%.c $(B)/flags
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -Isrc -Ish-plugin -Iinclude -MMD -MP -MF $@.d -o $@ \
+	 $(filter %.c,$^) $(ALL_LDFLAGS) -lm
+
+$(B)/tests/plugins/%.so: tests/plugins/%.c $(B)/flags
+	@mkdir -p $(@D)
+	$(CC) $(PLUGIN_CFLAGS) -MMD -MP -MF $@.d -shared -o $@ $< $(ALL_LDFLAGS)
+
+$(B)/examples/%.so: examples/%.c $(B)/flags
+	@mkdir -p $(@D)
+	$(CC) $(PLUGIN_CFLAGS) -MMD -MP -MF $@.d -shared -o $@ $< $(ALL_LDFLAGS)
+
+# The modules that each unit test is linked with.
+$(B)/tests/test_status: sh-plugin/status.c
+$(B)/tests/test_sh_parse: sh-plugin/parse.c sh-plugin/buf.c
+$(B)/tests/test_parse: src/parse.c
+
+# Prerequisites are installed first; the build itself is a second make.
+check:
+	scripts/need check
+	$(MAKE) WERROR=-Werror tests
+	NBDLAB=$(CURDIR)/$(B)/nbdlab BUILD=$(CURDIR)/$(B) SANITIZE=$(SANITIZE) tests/run
+
+demo:
+	scripts/need demo
+	$(MAKE) all
+	NBDLAB=$(CURDIR)/$(B)/nbdlab scripts/demo
+
+lint:
+	scripts/need lint
+	scripts/lint
+
+install: all
+	install -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(PLUGINDIR) $(DESTDIR)$(INCLUDEDIR) \
+	 $(DESTDIR)$(PKGCONFIGDIR) $(DESTDIR)$(COMPLETIONDIR) \
+	 $(DESTDIR)$(MANDIR)/man1 $(DESTDIR)$(MANDIR)/man3
+	install $(B)/nbdlab $(DESTDIR)$(BINDIR)/nbdlab
+	install -m 644 $(PLUGINS) $(DESTDIR)$(PLUGINDIR)
+	install -m 644 include/*.h $(DESTDIR)$(INCLUDEDIR)
+	install -m 644 man/*.1 $(DESTDIR)$(MANDIR)/man1
+	install -m 644 man/*.3 $(DESTDIR)$(MANDIR)/man3
+	install -m 644 completions/nbdlab.bash $(DESTDIR)$(COMPLETIONDIR)/nbdlab
+	$(call PKGCONFIG,nbdlab,$(VERSION))
+ifeq ($(NBDKIT_COMPAT),1)
+	ln -sfn nbdlab $(DESTDIR)$(BINDIR)/nbdkit
+	$(call PKGCONFIG,nbdkit,$(API_VERSION))
+endif
+
+# Plugins link with nothing: the program provides every nbdkit_* function.
+define PKGCONFIG
+printf '%s\n' 'prefix=$(PREFIX)' 'includedir=$(INCLUDEDIR)' 'plugindir=$(PLUGINDIR)' '' \
+ 'Name: $(1)' 'Version: $(2)' 'Description: NBD server with shell script and C plugins' \
+ 'Cflags: -I$${includedir}' 'Libs:' >$(DESTDIR)$(PKGCONFIGDIR)/$(1).pc
+endef
+
+clean:
+	rm -rf build nbdlab
+
+-include $(wildcard $(B)/src/*.d $(B)/sh-plugin/*.d $(B)/plugins/*/*.d $(B)/tests/*.d \
+ $(B)/tests/plugins/*.d $(B)/examples/*.d)

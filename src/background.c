@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * Owns descriptors 0 to 2 and the pipe to the waiting parent. Entered by the
+ * main thread; calls log.
+ */
+#include "background.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "cleanup.h"
+#include "log.h"
+
+static int ready_fd = -1; /* to the waiting parent; -1 in the foreground */
+
+void background_open_stdio(void)
+{
+    int fd;
+
+    do {
+        fd = open("/dev/null", O_RDWR);
+    } while (fd >= 0 && fd <= STDERR_FILENO);
+    if (fd >= 0)
+        close(fd);
+}
+
+/* Points `target` at /dev/null. */
+static void discard(int target)
+{
+    CLEANUP_CLOSE int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+    if (null_fd < 0 || dup2(null_fd, target) < 0)
+        log_error("/dev/null: %m");
+}
+
+int background_take_stdio(int *in_fd, int *out_fd)
+{
+    *in_fd = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+    *out_fd = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+    if (*in_fd < 0 || *out_fd < 0) {
+        log_error("-s: standard input or output: %m");
+        return -1;
+    }
+    discard(STDIN_FILENO);
+    discard(STDOUT_FILENO);
+    return 0;
+}
+
+static void wait_for_child(int pipe_fd, pid_t child)
+{
+    char byte;
+    ssize_t got;
+
+    do {
+        got = read(pipe_fd, &byte, 1);
+    } while (got < 0 && errno == EINTR);
+    if (got == 1)
+        _exit(EXIT_SUCCESS);
+    /* It said why on stderr. */
+    int status;
+    waitpid(child, &status, 0);
+    _exit(WIFEXITED(status) ? WEXITSTATUS(status) : EXIT_FAILURE);
+}
+
+int background_enter(void)
+{
+    int pipe_fds[2];
+
+    fflush(NULL);
+    if (pipe2(pipe_fds, O_CLOEXEC) < 0) {
+        log_error("cannot go to the background: %m");
+        return -1;
+    }
+    pid_t child = fork();
+    if (child < 0) {
+        log_error("cannot go to the background: %m");
+        close(pipe_fds[0]);
+        close(pipe_fds[1]);
+        return -1;
+    }
+    if (child > 0) {
+        close(pipe_fds[1]);
+        wait_for_child(pipe_fds[0], child);
+    }
+    close(pipe_fds[0]);
+    ready_fd = pipe_fds[1];
+    setsid();
+    if (chdir("/") < 0)
+        log_error("/: %m");
+    return 0;
+}
+
+void background_ready(void)
+{
+    if (ready_fd < 0)
+        return;
+    log_set_sink(LOG_SYSLOG);
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        discard(fd);
+    if (write(ready_fd, "", 1) < 0)
+        log_error("cannot tell the parent that the server is ready: %m");
+    close(ready_fd);
+    ready_fd = -1;
+}
+
+int background_write_pid_file(const char *path)
+{
+    FILE *file = fopen(path, "we");
+
+    if (!file || fprintf(file, "%ld\n", (long)getpid()) < 0 || fflush(file) != 0) {
+        log_error("cannot write pid file %s: %m", path);
+        if (file)
+            fclose(file);
+        return -1;
+    }
+    fclose(file);
+    return 0;
+}
+
+void background_remove_pid_file(const char *path)
+{
+    FILE *file = fopen(path, "re");
+    long pid = -1;
+
+    if (!file)
+        return;
+    if (fscanf(file, "%ld", &pid) == 1 && pid == (long)getpid())
+        unlink(path);
+    fclose(file);
+}

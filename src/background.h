@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The server as a process: descriptors 0 to 2, the background, the pid file. */
+#ifndef BACKGROUND_H
+#define BACKGROUND_H
+
+/* Opens those of descriptors 0, 1 and 2 that were closed on /dev/null. First of all. */
+void background_open_stdio(void);
+
+/*
+ * Takes stdin and stdout away from everybody else, who get /dev/null: `*in_fd`
+ * and `*out_fd` are then the client's. Returns 0, or -1 after logging.
+ */
+int background_take_stdio(int *in_fd, int *out_fd);
+
+/*
+ * Forks. The parent waits until the child calls background_ready(), then ends
+ * with status 0, or 1 if the child dies before. Returns in the child, in a
+ * session of its own, in the root folder: 0, or -1 after logging. Before any
+ * thread exists.
+ */
+int background_enter(void);
+
+/* In the background: lets the parent go, messages to syslog, descriptors 0 to 2 to /dev/null. */
+void background_ready(void);
+
+/* Writes our process ID to `path`. Returns 0, or -1 after logging. */
+int background_write_pid_file(const char *path);
+
+/* Removes the pid file at `path` if it still names this process. */
+void background_remove_pid_file(const char *path);
+
+#endif

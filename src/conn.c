@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * Owns struct conn and the rules of its state. Entered by every thread; calls
+ * transport and quit.
+ */
+#include "conn.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "cleanup.h"
+#include "log.h"
+#include "quit.h"
+#include "transport.h"
+
+struct conn *conn_new(struct transport *transport, unsigned number, bool is_readonly)
+{
+    struct conn *conn = calloc(1, sizeof *conn);
+    pthread_condattr_t monotonic;
+
+    if (!conn)
+        return NULL;
+    conn->number = number;
+    conn->transport = transport;
+    conn->is_readonly = is_readonly;
+    pthread_mutex_init(&conn->state_lock, NULL);
+    pthread_mutex_init(&conn->write_lock, NULL);
+    pthread_mutex_init(&conn->request_lock, NULL);
+    pthread_mutex_init(&conn->intern.lock, NULL);
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&conn->state_changed, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+    return conn;
+}
+
+void conn_free(struct conn *conn)
+{
+    transport_close(conn->transport);
+    intern_free(&conn->intern);
+    pthread_cond_destroy(&conn->state_changed);
+    pthread_mutex_destroy(&conn->intern.lock);
+    pthread_mutex_destroy(&conn->request_lock);
+    pthread_mutex_destroy(&conn->write_lock);
+    pthread_mutex_destroy(&conn->state_lock);
+    free(conn->meta_export);
+    free(conn);
+}
+
+void conn_advance(struct conn *conn, enum conn_state target)
+{
+    LOCK_SCOPE(&conn->state_lock);
+
+    if (target <= atomic_load(&conn->state))
+        return;
+    atomic_store(&conn->state, target);
+    if (target == CONN_CLOSING)
+        transport_wake_reader(conn->transport);
+    if (target == CONN_DEAD)
+        transport_wake_all(conn->transport);
+    pthread_cond_broadcast(&conn->state_changed);
+}
+
+enum conn_state conn_get_state(struct conn *conn)
+{
+    return atomic_load(&conn->state);
+}
+
+int conn_send(struct conn *conn, struct iovec *vectors, int count)
+{
+    LOCK_SCOPE(&conn->write_lock);
+
+    if (conn_get_state(conn) == CONN_DEAD)
+        return -1;
+    if (transport_send(conn->transport, vectors, count) == 0)
+        return 0;
+    if (conn_get_state(conn) != CONN_DEAD)
+        log_debug("cannot send to the client, dropping it: %m");
+    conn_advance(conn, CONN_DEAD);
+    return -1;
+}
+
+bool conn_sleep(struct conn *conn, const struct timespec *deadline)
+{
+    LOCK_SCOPE(&conn->state_lock);
+
+    for (;;) {
+        /* The server stops by moving every connection to CLOSING, which wakes us. */
+        if (conn_get_state(conn) == CONN_DEAD || quit_is_stopping())
+            return false;
+        if (pthread_cond_timedwait(&conn->state_changed, &conn->state_lock, deadline) == ETIMEDOUT)
+            return true;
+    }
+}

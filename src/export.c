@@ -1,0 +1,285 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * Opens, describes and lists exports, with the defaults that
+ * nbdlab-plugin(3) promises for callbacks that a plugin leaves out. Entered
+ * by the session's thread; calls plugin and its table.
+ */
+#include "export.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cleanup.h"
+#include "conn.h"
+#include "exports.h"
+#include "log.h"
+#define NBDKIT_API_VERSION 2
+#include "nbdkit-plugin.h"
+#include "plugin.h"
+#include "wire.h"
+
+/* Asks one question. Returns the callback's answer, or `fallback` without a callback. */
+static int ask(struct conn *conn, int (*callback)(void *handle), int fallback)
+{
+    if (!callback)
+        return fallback;
+    plugin_enter(conn);
+    int answer = callback(conn->export.handle);
+    plugin_leave(conn);
+    return answer;
+}
+
+/* Asks a yes-or-no question. Returns 0 with the answer in *yes, or -1. */
+static int ask_bool(struct conn *conn, int (*callback)(void *handle), int fallback, bool *yes)
+{
+    int answer = ask(conn, callback, fallback);
+
+    *yes = answer > 0;
+    return answer < 0 ? -1 : 0;
+}
+
+/* Asks a question with the answers 0 (none), 1 (emulate), 2 (native). */
+static int ask_degree(struct conn *conn, int (*callback)(void *handle), int fallback, int *degree)
+{
+    *degree = ask(conn, callback, fallback);
+    if (*degree >= 0 && *degree <= 2)
+        return 0;
+    if (*degree > 2)
+        log_error("plugin %s: can_fua or can_cache returned %d, not one of the constants",
+                  plugin_get_name(), *degree);
+    return -1;
+}
+
+static int ask_size(struct conn *conn)
+{
+    plugin_enter(conn);
+    int64_t size = plugin_get_table()->get_size(conn->export.handle);
+    plugin_leave(conn);
+
+    if (size < -1)
+        log_error("plugin %s: get_size returned %" PRId64 ", but a size cannot be negative",
+                  plugin_get_name(), size);
+    conn->export.size_bytes = (uint64_t)size;
+    return size < 0 ? -1 : 0;
+}
+
+static bool is_power_of_two(uint32_t value)
+{
+    return value && (value & (value - 1)) == 0;
+}
+
+/* The rules of proto.md, "Block size constraints". */
+static const char *find_block_size_fault(const struct conn_export *export)
+{
+    if (!is_power_of_two(export->block_minimum) || export->block_minimum > 65536)
+        return "the minimum must be a power of 2 from 1 to 65536";
+    if (!is_power_of_two(export->block_preferred) || export->block_preferred < 512)
+        return "the preferred size must be a power of 2 of at least 512";
+    if (export->block_minimum > export->block_preferred)
+        return "the minimum is larger than the preferred size";
+    if (export->block_preferred > export->block_maximum)
+        return "the preferred size is larger than the maximum";
+    if (export->block_maximum != UINT32_MAX && export->block_maximum % export->block_minimum)
+        return "the maximum must be a multiple of the minimum, or 0xffffffff";
+    return NULL;
+}
+
+static int ask_block_size(struct conn *conn)
+{
+    const struct nbdkit_plugin *table = plugin_get_table();
+    struct conn_export *export = &conn->export;
+
+    if (!table->block_size)
+        return 0;
+    plugin_enter(conn);
+    int result = table->block_size(export->handle, &export->block_minimum,
+                                   &export->block_preferred, &export->block_maximum);
+    plugin_leave(conn);
+    if (result < 0)
+        return -1;
+    if (!export->block_minimum && !export->block_preferred && !export->block_maximum)
+        return 0;
+    const char *fault = find_block_size_fault(export);
+    if (!fault)
+        return 0;
+    log_error("plugin %s: block_size: %s (minimum %" PRIu32 ", preferred %" PRIu32
+              ", maximum %" PRIu32 ")", plugin_get_name(), fault, export->block_minimum,
+              export->block_preferred, export->block_maximum);
+    return -1;
+}
+
+static int ask_about_writing(struct conn *conn)
+{
+    const struct nbdkit_plugin *table = plugin_get_table();
+    struct conn_export *export = &conn->export;
+    int fua = table->flush ? NBDKIT_FUA_EMULATE : NBDKIT_FUA_NONE;
+
+    if (ask_bool(conn, table->can_trim, table->trim != NULL, &export->can_trim) < 0 ||
+        ask_bool(conn, table->can_zero, table->zero != NULL, &export->can_zero) < 0 ||
+        ask_degree(conn, table->can_fua, fua, &export->can_fua) < 0)
+        return -1;
+    export->can_trim = export->can_trim && table->trim;
+    export->can_zero = export->can_zero && table->zero;
+    if (export->can_fua == NBDKIT_FUA_EMULATE && !table->flush)
+        export->can_fua = NBDKIT_FUA_NONE;
+    /* Without `zero`, every fast zero fails, and that is fast. */
+    return ask_bool(conn, table->can_fast_zero, !export->can_zero, &export->can_fast_zero);
+}
+
+static int ask_everything(struct conn *conn)
+{
+    const struct nbdkit_plugin *table = plugin_get_table();
+    struct conn_export *export = &conn->export;
+    int cache = table->cache ? NBDKIT_CACHE_NATIVE : NBDKIT_CACHE_NONE;
+
+    if (ask_size(conn) < 0 || ask_block_size(conn) < 0)
+        return -1;
+    if (!conn->is_readonly &&
+        ask_bool(conn, table->can_write, table->pwrite != NULL, &export->can_write) < 0)
+        return -1;
+    export->can_write = export->can_write && table->pwrite;
+    if (export->can_write && ask_about_writing(conn) < 0)
+        return -1;
+    if (ask_bool(conn, table->can_flush, table->flush != NULL, &export->can_flush) < 0 ||
+        ask_bool(conn, table->is_rotational, 0, &export->is_rotational) < 0 ||
+        ask_bool(conn, table->can_extents, table->extents != NULL, &export->can_extents) < 0 ||
+        ask_degree(conn, table->can_cache, cache, &export->can_cache) < 0 ||
+        ask_bool(conn, table->can_multi_conn, 0, &export->can_multi_conn) < 0)
+        return -1;
+    export->can_flush = export->can_flush && table->flush;
+    export->can_extents = export->can_extents && table->extents;
+    return 0;
+}
+
+const char *export_get_default_name(struct conn *conn)
+{
+    const struct nbdkit_plugin *table = plugin_get_table();
+
+    if (!table->default_export)
+        return "";
+    plugin_enter(conn);
+    const char *name = table->default_export(conn->is_readonly, 0);
+    plugin_leave(conn);
+    return name && exports_is_valid_string(name) ? name : NULL;
+}
+
+static int call_open(struct conn *conn, const char *name)
+{
+    char quoted[LOG_QUOTED_MAX];
+    const char *real_name = *name ? name : export_get_default_name(conn);
+
+    if (!real_name) {
+        log_error("plugin %s has no default export: the client must name one", plugin_get_name());
+        return -1;
+    }
+    conn->export.requested_name = strdup(name);
+    conn->export.name = strdup(real_name);
+    if (!conn->export.requested_name || !conn->export.name) {
+        log_error("cannot open an export: %m");
+        return -1;
+    }
+    plugin_enter(conn);
+    conn->export.handle = plugin_get_table()->open(conn->is_readonly);
+    plugin_leave(conn);
+    log_debug("open export %s: %s", log_quote(quoted, conn->export.name),
+              conn->export.handle ? "ok" : "failed");
+    return conn->export.handle ? 0 : -1;
+}
+
+static void forget_export(struct conn *conn)
+{
+    free(conn->export.requested_name);
+    free(conn->export.name);
+    memset(&conn->export, 0, sizeof conn->export);
+}
+
+int export_open(struct conn *conn, const char *name)
+{
+    if (conn->export.handle && strcmp(conn->export.requested_name, name) == 0)
+        return 0;
+    export_close(conn);
+    if (call_open(conn, name) < 0) {
+        forget_export(conn);
+        return -1;
+    }
+    if (ask_everything(conn) < 0) {
+        export_close(conn);
+        return -1;
+    }
+    return 0;
+}
+
+void export_close(struct conn *conn)
+{
+    const struct nbdkit_plugin *table = plugin_get_table();
+
+    if (!conn->export.handle)
+        return;
+    log_debug("close");
+    if (table->close) {
+        plugin_enter(conn);
+        table->close(conn->export.handle);
+        plugin_leave(conn);
+    }
+    forget_export(conn);
+}
+
+uint16_t export_get_flags(const struct conn *conn)
+{
+    const struct conn_export *export = &conn->export;
+    unsigned flags = NBD_FLAG_HAS_FLAGS;
+
+    if (export->can_write)
+        flags |= NBD_FLAG_SEND_WRITE_ZEROES;
+    else
+        flags |= NBD_FLAG_READ_ONLY;
+    if (export->can_write && export->can_fast_zero)
+        flags |= NBD_FLAG_SEND_FAST_ZERO;
+    if (export->can_trim)
+        flags |= NBD_FLAG_SEND_TRIM;
+    if (export->can_fua != NBDKIT_FUA_NONE)
+        flags |= NBD_FLAG_SEND_FUA;
+    if (export->can_flush)
+        flags |= NBD_FLAG_SEND_FLUSH;
+    if (export->is_rotational)
+        flags |= NBD_FLAG_ROTATIONAL;
+    if (export->can_multi_conn)
+        flags |= NBD_FLAG_CAN_MULTI_CONN;
+    if (export->can_cache != NBDKIT_CACHE_NONE)
+        flags |= NBD_FLAG_SEND_CACHE;
+    if (conn->has_structured_replies)
+        flags |= NBD_FLAG_SEND_DF;
+    return (uint16_t)flags;
+}
+
+const char *export_get_description(struct conn *conn)
+{
+    const struct nbdkit_plugin *table = plugin_get_table();
+
+    if (!table->export_description)
+        return NULL;
+    plugin_enter(conn);
+    const char *description = table->export_description(conn->export.handle);
+    plugin_leave(conn);
+    return description && exports_is_valid_string(description) ? description : NULL;
+}
+
+int export_list(struct conn *conn, struct nbdkit_exports *exports)
+{
+    const struct nbdkit_plugin *table = plugin_get_table();
+    int result = 0;
+
+    if (table->list_exports) {
+        plugin_enter(conn);
+        result = table->list_exports(conn->is_readonly, 0, exports);
+        plugin_leave(conn);
+    }
+    if (result < 0)
+        return -1;
+    if (table->list_exports && !exports_wants_default(exports))
+        return 0;
+    const char *name = export_get_default_name(conn);
+    return name ? nbdkit_add_export(exports, name, NULL) : 0;
+}

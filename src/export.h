@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The export that a connection has open: opening, what the plugin says about
+ * it (asked once per open), and listing. Session's thread only.
+ */
+#ifndef EXPORT_H
+#define EXPORT_H
+
+#include <stdint.h>
+
+struct conn;
+struct nbdkit_exports;
+
+/*
+ * Opens the export called `name` by the client and asks the plugin about it.
+ * If it is open already, it stays open; if another one is, that one is closed
+ * first. Returns 0, or -1 after logging.
+ */
+int export_open(struct conn *conn, const char *name);
+
+/* Calls the plugin's `close` if an export is open. */
+void export_close(struct conn *conn);
+
+/* The transmission flags (proto.md, "Transmission flags") of the open export. */
+uint16_t export_get_flags(const struct conn *conn);
+
+/* The description of the open export, valid as long as the connection, or NULL. */
+const char *export_get_description(struct conn *conn);
+
+/* Fills `exports` in. Returns 0, or -1 after logging. */
+int export_list(struct conn *conn, struct nbdkit_exports *exports);
+
+/* The name that "" stands for, valid as long as the connection; NULL if there is none. */
+const char *export_get_default_name(struct conn *conn);
+
+#endif

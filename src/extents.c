@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * Owns lists of extents. Entered by the thread that serves a block status
+ * request; calls log.
+ */
+#include "extents.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdbool.h>
+#include <stdlib.h>
+
+#include "log.h"
+#define NBDKIT_API_VERSION 2
+#include "nbdkit-plugin.h"
+
+struct nbdkit_extents {
+    uint64_t start;
+    uint64_t end;
+    uint64_t next; /* where the extent to come must begin, once there is one */
+    bool has_any;
+    struct extent *array;
+    size_t count;
+    size_t capacity;
+};
+
+struct nbdkit_extents *extents_new(uint64_t start, uint64_t end)
+{
+    struct nbdkit_extents *extents = calloc(1, sizeof *extents);
+
+    if (extents) {
+        extents->start = start;
+        extents->end = end;
+    }
+    return extents;
+}
+
+void nbdkit_extents_free(struct nbdkit_extents *extents)
+{
+    if (extents)
+        free(extents->array);
+    free(extents);
+}
+
+const struct extent *extents_get(const struct nbdkit_extents *extents, size_t *count)
+{
+    *count = extents->count;
+    return extents->array;
+}
+
+static int append(struct nbdkit_extents *extents, const struct extent *extent)
+{
+    struct extent *last = extents->count ? &extents->array[extents->count - 1] : NULL;
+
+    if (last && last->type == extent->type) {
+        last->length += extent->length;
+        return 0;
+    }
+    if (extents->count == extents->capacity) {
+        size_t capacity = extents->capacity ? 2 * extents->capacity : 16;
+        struct extent *array = reallocarray(extents->array, capacity, sizeof *array);
+        if (!array) {
+            log_error("nbdkit_add_extent: %m");
+            return -1;
+        }
+        extents->array = array;
+        extents->capacity = capacity;
+    }
+    extents->array[extents->count++] = *extent;
+    return 0;
+}
+
+static int check_position(const struct nbdkit_extents *extents, uint64_t offset, uint64_t length)
+{
+    if (extents->has_any && offset != extents->next)
+        log_error("nbdkit_add_extent: extents must be ascending and without gaps: expected "
+                  "offset %" PRIu64 ", got %" PRIu64, extents->next, offset);
+    else if (!extents->has_any && offset > extents->start)
+        log_error("nbdkit_add_extent: the first extent begins at %" PRIu64 ", after the offset "
+                  "%" PRIu64 " that was asked for", offset, extents->start);
+    else if (length > UINT64_MAX - offset)
+        log_error("nbdkit_add_extent: offset %" PRIu64 " plus length %" PRIu64 " overflows",
+                  offset, length);
+    else
+        return 0;
+    errno = EINVAL;
+    return -1;
+}
+
+int nbdkit_add_extent(struct nbdkit_extents *extents, uint64_t offset, uint64_t length,
+                      uint32_t type)
+{
+    if (length == 0)
+        return 0;
+    if (check_position(extents, offset, length) < 0)
+        return -1;
+    extents->has_any = true;
+    extents->next = offset + length;
+
+    uint64_t begin = offset > extents->start ? offset : extents->start;
+    uint64_t end = extents->next < extents->end ? extents->next : extents->end;
+    if (begin >= end || (extents->count == EXTENTS_MAX &&
+                         extents->array[EXTENTS_MAX - 1].type != type))
+        return 0;
+    /* Once one was dropped for the bound, what follows would leave a gap. */
+    if (extents->count > 0) {
+        const struct extent *last = &extents->array[extents->count - 1];
+        if (last->offset + last->length != begin)
+            return 0;
+    }
+    return append(extents, &(struct extent){ begin, end - begin, type });
+}

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The list that a plugin's `extents` callback fills in with
+ * nbdkit_add_extent(), which is defined here too.
+ */
+#ifndef EXTENTS_H
+#define EXTENTS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct nbdkit_extents;
+
+struct extent {
+    uint64_t offset;
+    uint64_t length;
+    uint32_t type; /* NBDKIT_EXTENT_* */
+};
+
+/* More than this many different extents are dropped: a reply need not be complete. */
+enum { EXTENTS_MAX = 1 << 20 };
+
+/* An empty list about [start..end-1], or NULL with errno; nbdkit_extents_free() it. */
+struct nbdkit_extents *extents_new(uint64_t start, uint64_t end);
+
+/* Public by its name alone: plugins that were compiled for nbdkit may import it. */
+void nbdkit_extents_free(struct nbdkit_extents *extents);
+
+/*
+ * What was added, cut to [start..end-1], neighbours of one type merged. The
+ * array belongs to the list; the first extent, if any, begins at start.
+ */
+const struct extent *extents_get(const struct nbdkit_extents *extents, size_t *count);
+
+#endif

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * One function per data command on the open export: the plugin's callback,
+ * under the lock of the thread model, or the emulation that nbdlab-plugin(3)
+ * promises. Arguments are checked by the caller. Each returns 0, or an errno
+ * value; ESHUTDOWN without calling the plugin once the connection no longer
+ * accepts commands. Any thread of the session.
+ */
+#ifndef IO_H
+#define IO_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct conn;
+struct nbdkit_extents;
+
+/* A range of the export, in bytes. */
+struct io_range {
+    uint64_t offset;
+    uint32_t count;
+};
+
+struct io_zero_flags {
+    bool is_fua;
+    bool may_trim;
+    bool is_fast;
+};
+
+int io_read(struct conn *conn, struct io_range range, void *buffer);
+int io_write(struct conn *conn, struct io_range range, const void *buffer, bool is_fua);
+int io_flush(struct conn *conn);
+int io_trim(struct conn *conn, struct io_range range, bool is_fua);
+int io_zero(struct conn *conn, struct io_range range, struct io_zero_flags flags);
+int io_cache(struct conn *conn, struct io_range range);
+
+/* Fills `extents`, which begins at range.offset, in; at least one extent on success. */
+int io_extents(struct conn *conn, struct io_range range, bool is_one,
+               struct nbdkit_extents *extents);
+
+#endif

@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * Owns listening sockets and their names. Entered by the main thread; calls
+ * log and path.
+ */
+#include "listen.h"
+
+#include <errno.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "cleanup.h"
+#include "log.h"
+#define NBDKIT_API_VERSION 2
+#include "nbdkit-plugin.h"
+
+static const char default_port[] = "10809"; /* IANA's for NBD */
+
+static int make_private_path(struct listen_sockets *sockets)
+{
+    const char *temporary = getenv("TMPDIR");
+
+    if (asprintf(&sockets->private_folder, "%s/nbdlabXXXXXX",
+                 temporary && *temporary == '/' ? temporary : "/tmp") < 0 ||
+        !mkdtemp(sockets->private_folder)) {
+        log_error("-U -: cannot make a private folder for the socket: %m");
+        free(sockets->private_folder);
+        sockets->private_folder = NULL;
+        return -1;
+    }
+    return asprintf(&sockets->unix_path, "%s/socket", sockets->private_folder) < 0 ? -1 : 0;
+}
+
+/* Is there a socket at `address` whose server is gone? */
+static bool is_stale(const struct sockaddr_un *address)
+{
+    CLEANUP_CLOSE int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    struct stat status;
+
+    if (fd < 0 || lstat(address->sun_path, &status) < 0 || !S_ISSOCK(status.st_mode))
+        return false;
+    return connect(fd, (const struct sockaddr *)address, sizeof *address) < 0 &&
+           errno == ECONNREFUSED;
+}
+
+static int bind_unix(int fd, const struct sockaddr_un *address)
+{
+    const struct sockaddr *generic = (const struct sockaddr *)address;
+
+    if (bind(fd, generic, sizeof *address) == 0)
+        return 0;
+    if (errno != EADDRINUSE)
+        return -1;
+    if (!is_stale(address)) {
+        errno = EADDRINUSE;
+        return -1;
+    }
+    log_debug("replacing %s, a socket that nobody listens on", address->sun_path);
+    unlink(address->sun_path);
+    return bind(fd, generic, sizeof *address);
+}
+
+int listen_on_unix(struct listen_sockets *sockets, const char *path)
+{
+    struct sockaddr_un address = { .sun_family = AF_UNIX };
+
+    if (strcmp(path, "-") == 0) {
+        if (make_private_path(sockets) < 0)
+            return -1;
+    } else {
+        sockets->unix_path = nbdkit_absolute_path(path);
+        if (!sockets->unix_path)
+            return -1;
+    }
+    if (strlen(sockets->unix_path) >= sizeof address.sun_path) {
+        log_error("-U: the path of a socket can have %zu bytes at most, this one has %zu: %s",
+                  sizeof address.sun_path - 1, strlen(sockets->unix_path), sockets->unix_path);
+        free(sockets->unix_path);
+        sockets->unix_path = NULL;
+        return -1;
+    }
+    strcpy(address.sun_path, sockets->unix_path);
+
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0 || bind_unix(fd, &address) < 0 || listen(fd, SOMAXCONN) < 0) {
+        log_error("cannot listen on socket %s: %m%s", sockets->unix_path,
+                  errno == EADDRINUSE ? " (another server, or a file that is no socket)" : "");
+        /* Whatever is there is not ours to remove. */
+        free(sockets->unix_path);
+        sockets->unix_path = NULL;
+        if (fd >= 0)
+            close(fd);
+        return -1;
+    }
+    sockets->fds[sockets->count++] = fd;
+    return 0;
+}
+
+static uint16_t get_bound_port(int fd)
+{
+    struct sockaddr_storage address = { .ss_family = AF_UNSPEC };
+    socklen_t length = sizeof address;
+
+    getsockname(fd, (struct sockaddr *)&address, &length);
+    return ntohs(address.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&address)->sin6_port
+                                               : ((struct sockaddr_in *)&address)->sin_port);
+}
+
+/* The first socket may pick the port; the others must have the same. */
+static void set_port(struct sockaddr *address, uint16_t port)
+{
+    if (address->sa_family == AF_INET6)
+        ((struct sockaddr_in6 *)address)->sin6_port = htons(port);
+    else
+        ((struct sockaddr_in *)address)->sin_port = htons(port);
+}
+
+static int listen_on_address(struct listen_sockets *sockets, const struct addrinfo *info)
+{
+    int on = 1;
+    int fd = socket(info->ai_family, info->ai_socktype | SOCK_CLOEXEC | SOCK_NONBLOCK,
+                    info->ai_protocol);
+
+    if (fd < 0)
+        return -1;
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    if (info->ai_family == AF_INET6)
+        setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
+    if (sockets->port)
+        set_port(info->ai_addr, sockets->port);
+    if (bind(fd, info->ai_addr, info->ai_addrlen) < 0 || listen(fd, SOMAXCONN) < 0) {
+        int saved_errno = errno;
+        close(fd);
+        errno = saved_errno;
+        return -1;
+    }
+    sockets->port = get_bound_port(fd);
+    sockets->fds[sockets->count++] = fd;
+    return 0;
+}
+
+/* A machine may lack IPv4 or IPv6; one address that works is enough. */
+static bool is_missing_family(int error)
+{
+    return error == EAFNOSUPPORT || error == EADDRNOTAVAIL;
+}
+
+int listen_on_tcp(struct listen_sockets *sockets, const char *address, const char *port)
+{
+    struct addrinfo hints = { .ai_flags = AI_PASSIVE, .ai_socktype = SOCK_STREAM };
+    struct addrinfo *list;
+    int last_error = 0;
+
+    if (!port)
+        port = default_port;
+    sockets->address = address;
+    int error = getaddrinfo(address, port, &hints, &list);
+    if (error) {
+        log_error("cannot listen on %s: %s", address ? address : "any address",
+                  gai_strerror(error));
+        return -1;
+    }
+    for (const struct addrinfo *info = list; info && sockets->count < LISTEN_MAX;
+         info = info->ai_next) {
+        if (listen_on_address(sockets, info) == 0)
+            continue;
+        last_error = errno;
+        if (!is_missing_family(last_error))
+            break;
+    }
+    freeaddrinfo(list);
+    if (sockets->count > 0 && (last_error == 0 || is_missing_family(last_error)))
+        return 0;
+    log_error("cannot listen on %s port %s: %s%s", address ? address : "any address", port,
+              strerrordesc_np(last_error),
+              last_error == EADDRINUSE ? " (another server? -p PORT chooses another)" : "");
+    return -1;
+}
+
+void listen_close(struct listen_sockets *sockets)
+{
+    for (unsigned i = 0; i < sockets->count; i++)
+        close(sockets->fds[i]);
+    sockets->count = 0;
+    if (sockets->unix_path)
+        unlink(sockets->unix_path);
+    if (sockets->private_folder)
+        rmdir(sockets->private_folder);
+    free(sockets->unix_path);
+    free(sockets->private_folder);
+    sockets->unix_path = sockets->private_folder = NULL;
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Makes the sockets that clients connect to, and removes what they leave in the file system. */
+#ifndef LISTEN_H
+#define LISTEN_H
+
+#include <stdint.h>
+
+enum { LISTEN_MAX = 16 };
+
+struct listen_sockets {
+    int fds[LISTEN_MAX];
+    unsigned count;
+    char *unix_path; /* absolute, or NULL for TCP */
+    char *private_folder; /* that unix_path is in, for -U -, or NULL */
+    uint16_t port; /* TCP, the one that was bound */
+    const char *address; /* TCP, as given by the user; NULL for every interface */
+};
+
+/*
+ * Listens on the Unix domain socket `path`, "-" for one in a new private
+ * folder. A socket that nobody listens on any more is replaced. Returns 0, or
+ * -1 after logging. Main thread.
+ */
+int listen_on_unix(struct listen_sockets *sockets, const char *path);
+
+/*
+ * Listens on TCP `port` ("0" for a free one, NULL for 10809) of `address`, or
+ * of every interface where it is NULL. Returns 0, or -1 after logging. Main
+ * thread.
+ */
+int listen_on_tcp(struct listen_sockets *sockets, const char *address, const char *port);
+
+/* Stops listening and removes the socket and the private folder. Main thread. */
+void listen_close(struct listen_sockets *sockets);
+
+#endif

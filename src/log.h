@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Messages: "PROGRAM: error: TEXT", from a connection's thread
+ * "PROGRAM: PLUGIN[N]: error: TEXT". One write per message, so that lines of
+ * several threads never mix. Every function preserves errno, and %m works.
+ */
+#ifndef LOG_H
+#define LOG_H
+
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+enum log_sink { LOG_STDERR, LOG_SYSLOG };
+
+/* Names the program in messages; `program` (argv[0]) must stay valid. Main thread, first. */
+void log_init(const char *program);
+
+/* The name that log_init() took from argv[0]: its last component. */
+const char *log_get_program(void);
+
+/* Where messages go from now on. Main thread, before other threads exist. */
+void log_set_sink(enum log_sink sink);
+
+/* Turns debug messages on. Main thread, before other threads exist. */
+void log_set_verbose(bool is_verbose);
+bool log_is_verbose(void);
+
+/* Names the calling thread's connection in its messages; "" for none. The text is copied. */
+void log_set_context(const char *context);
+
+void log_error(const char *format, ...) __attribute__((__format__(__printf__, 1, 2)));
+void log_verror(const char *format, va_list args) __attribute__((__format__(__printf__, 1, 0)));
+
+/* Nothing without log_set_verbose(true). */
+void log_debug(const char *format, ...) __attribute__((__format__(__printf__, 1, 2)));
+void log_vdebug(const char *format, va_list args) __attribute__((__format__(__printf__, 1, 0)));
+
+enum { LOG_QUOTED_MAX = 256 };
+
+/*
+ * Writes `text`, which a client or a file may have chosen, between double
+ * quotes into `out`, with everything but printable ASCII escaped, and cut with
+ * "..." where it does not fit. Returns out.
+ */
+const char *log_quote(char out[static LOG_QUOTED_MAX], const char *text);
+
+#endif

@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * Pure parsers. Entered by any thread; calls nothing of ours.
+ */
+#include "parse.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <math.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+static const char not_a_number[] = "is not a number";
+static const char out_of_range[] = "is out of range";
+
+static const char *skip_space(const char *text)
+{
+    while (isspace((unsigned char)*text))
+        text++;
+    return text;
+}
+
+/* The factor of a size suffix, 0 if there is no such suffix. */
+static uint64_t get_factor(const char *suffix)
+{
+    static const char powers[] = "bkmgtpe";
+
+    if (*suffix == '\0')
+        return 1;
+    if (suffix[1] != '\0')
+        return 0;
+    if (*suffix == 's' || *suffix == 'S')
+        return 512;
+    const char *power = strchr(powers, tolower((unsigned char)*suffix));
+    return power ? UINT64_C(1) << (10 * (power - powers)) : 0;
+}
+
+const char *parse_size(const char *text, int64_t *bytes)
+{
+    char *end;
+    uint64_t size;
+
+    text = skip_space(text);
+    if (*text == '-')
+        return "is negative, but a size is 0 or more";
+    if (!isdigit((unsigned char)text[*text == '+']))
+        return "is not a size, which looks like 512, 100K, 64M or 1G";
+    errno = 0;
+    unsigned long long number = strtoull(text, &end, 10);
+    uint64_t factor = get_factor(end);
+    if (factor == 0)
+        return "has an unknown suffix; known are b, k, M, G, T, P, E and s (512-byte sectors)";
+    if (errno == ERANGE || __builtin_mul_overflow(number, factor, &size) || size > INT64_MAX)
+        return "is too large, a size is at most 2^63-1 bytes";
+    *bytes = (int64_t)size;
+    return NULL;
+}
+
+const char *parse_bool(const char *text, bool *value)
+{
+    static const char *const words[][6] = {
+        { "0", "f", "false", "n", "no", "off" },
+        { "1", "t", "true", "y", "yes", "on" },
+    };
+
+    for (int truth = 0; truth < 2; truth++)
+        for (int i = 0; i < 6; i++)
+            if (strcasecmp(text, words[truth][i]) == 0) {
+                *value = truth;
+                return NULL;
+            }
+    return "is not a boolean, which is one of true, false, yes, no, on, off, 1, 0";
+}
+
+/* What strtoll() or strtoull() came to; they set errno, which was 0. */
+static const char *check_number(const char *text, const char *end)
+{
+    if (end == text || *skip_space(end) != '\0')
+        return not_a_number;
+    return errno == ERANGE ? out_of_range : NULL;
+}
+
+const char *parse_signed(const char *text, int64_t minimum, int64_t maximum, int64_t *value)
+{
+    char *end;
+
+    errno = 0;
+    long long number = strtoll(text, &end, 0);
+    const char *fault = check_number(text, end);
+    if (fault)
+        return fault;
+    if (number < minimum || number > maximum)
+        return out_of_range;
+    *value = number;
+    return NULL;
+}
+
+const char *parse_unsigned(const char *text, uint64_t maximum, uint64_t *value)
+{
+    char *end;
+
+    /* strtoull() would wrap a negative number round. */
+    if (*skip_space(text) == '-')
+        return "is negative, but must be 0 or more";
+    errno = 0;
+    unsigned long long number = strtoull(text, &end, 0);
+    const char *fault = check_number(text, end);
+    if (fault)
+        return fault;
+    if (number > maximum)
+        return out_of_range;
+    *value = number;
+    return NULL;
+}
+
+const char *parse_probability(const char *text, double *value)
+{
+    static const char fault[] = "is not a probability, which looks like 0.1, 10%, 1:10 or 1/10";
+    char *end;
+    double number = strtod(text, &end);
+    double divisor = 1;
+
+    if (end == text)
+        return fault;
+    if (*end == '%') {
+        divisor = 100;
+        end++;
+    } else if (*end == ':' || *end == '/') {
+        const char *second = end + 1;
+        divisor = strtod(second, &end);
+        if (end == second)
+            return fault;
+    }
+    if (*end != '\0')
+        return fault;
+    /* 0:0 and 0/0 mean never. */
+    double result = number == 0 && divisor == 0 ? 0 : number / divisor;
+    if (!isfinite(result) || result < 0)
+        return "is not a finite probability of 0 or more";
+    *value = result;
+    return NULL;
+}

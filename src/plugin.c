@@ -1,0 +1,339 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * Owns the loaded plugin. Start-up and unloading happen in the main thread;
+ * plugin_enter() and plugin_leave() are every serving thread's. Calls conn,
+ * api (the thread's last error), the plugin and log.
+ */
+#include "plugin.h"
+
+#include <ctype.h>
+#include <dlfcn.h>
+#include <errno.h>
+#include <pthread.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "api.h"
+#include "cleanup.h"
+#include "conn.h"
+#include "log.h"
+#define NBDKIT_API_VERSION 2
+#include "nbdkit-plugin.h"
+
+/* Everything about the one plugin; written at start-up, constant while serving. */
+static struct {
+    void *library;
+    char *path;
+    struct nbdkit_plugin table;
+    int api_version;
+    unsigned long struct_size;
+    int thread_model;
+    bool is_started;
+} plugin;
+
+static pthread_mutex_t all_requests_lock = PTHREAD_MUTEX_INITIALIZER;
+
+static const char *const thread_model_names[] = {
+    [NBDKIT_THREAD_MODEL_SERIALIZE_CONNECTIONS] = "serialize_connections",
+    [NBDKIT_THREAD_MODEL_SERIALIZE_ALL_REQUESTS] = "serialize_all_requests",
+    [NBDKIT_THREAD_MODEL_SERIALIZE_REQUESTS] = "serialize_requests",
+    [NBDKIT_THREAD_MODEL_PARALLEL] = "parallel",
+};
+_Static_assert(sizeof thread_model_names / sizeof thread_model_names[0] == 4, "a name for each");
+
+/* Version 1 has no flags: the server never sends FUA, and MAY_TRIM has its own argument. */
+static int pread_v1(void *handle, void *buf, uint32_t count, uint64_t offset, uint32_t flags)
+{
+    (void)flags;
+    return plugin.table._pread_v1(handle, buf, count, offset);
+}
+
+static int pwrite_v1(void *handle, const void *buf, uint32_t count, uint64_t offset,
+                     uint32_t flags)
+{
+    (void)flags;
+    return plugin.table._pwrite_v1(handle, buf, count, offset);
+}
+
+static int flush_v1(void *handle, uint32_t flags)
+{
+    (void)flags;
+    return plugin.table._flush_v1(handle);
+}
+
+static int trim_v1(void *handle, uint32_t count, uint64_t offset, uint32_t flags)
+{
+    (void)flags;
+    return plugin.table._trim_v1(handle, count, offset);
+}
+
+static int zero_v1(void *handle, uint32_t count, uint64_t offset, uint32_t flags)
+{
+    return plugin.table._zero_v1(handle, count, offset, (flags & NBDKIT_FLAG_MAY_TRIM) != 0);
+}
+
+static void adapt_version_1(struct nbdkit_plugin *table)
+{
+    table->pread = table->_pread_v1 ? pread_v1 : NULL;
+    table->pwrite = table->_pwrite_v1 ? pwrite_v1 : NULL;
+    table->flush = table->_flush_v1 ? flush_v1 : NULL;
+    table->trim = table->_trim_v1 ? trim_v1 : NULL;
+    table->zero = table->_zero_v1 ? zero_v1 : NULL;
+    /* What a version 1 plugin says about flags it cannot be given. */
+    table->can_fua = NULL;
+    table->can_fast_zero = NULL;
+}
+
+static int refuse(const char *why)
+{
+    log_error("cannot load plugin %s: %s", plugin.path, why);
+    return -1;
+}
+
+static bool is_valid_name(const char *name)
+{
+    if (*name == '\0' || *name == '-')
+        return false;
+    for (; *name; name++)
+        if (!isalnum((unsigned char)*name) && *name != '-')
+            return false;
+    return true;
+}
+
+static int check_table(const struct nbdkit_plugin *table)
+{
+    if (!table->name || !is_valid_name(table->name))
+        return refuse(".name must be letters, digits and dashes, and not begin with a dash");
+    if (!table->open)
+        return refuse("it has no .open callback");
+    if (!table->get_size)
+        return refuse("it has no .get_size callback");
+    if (!table->pread)
+        return refuse("it has no .pread callback");
+    if (table->_thread_model < 0 || table->_thread_model > NBDKIT_THREAD_MODEL_PARALLEL)
+        return refuse("its THREAD_MODEL is unknown; it may need a newer server");
+    return 0;
+}
+
+/* An older plugin has fewer members, a newer one more: take those that both know. */
+static int copy_table(const struct nbdkit_plugin *theirs)
+{
+    size_t size = theirs->_struct_size;
+
+    if (theirs->_api_version < 1 || theirs->_api_version > NBDKIT_API_VERSION)
+        return refuse("it needs another API version; this server knows 1 and 2");
+    if (size < offsetof(struct nbdkit_plugin, errno_is_preserved))
+        return refuse("its struct nbdkit_plugin is too small; was it registered with "
+                      "NBDKIT_REGISTER_PLUGIN?");
+    plugin.api_version = theirs->_api_version;
+    plugin.struct_size = size;
+    memcpy(&plugin.table, theirs, size < sizeof plugin.table ? size : sizeof plugin.table);
+    if (plugin.api_version == 1)
+        adapt_version_1(&plugin.table);
+    return check_table(&plugin.table);
+}
+
+int plugin_load(const char *path)
+{
+    struct nbdkit_plugin *(*init)(void);
+
+    plugin.path = realpath(path, NULL);
+    if (!plugin.path) {
+        log_error("cannot open plugin %s: %m", path);
+        return -1;
+    }
+    plugin.library = dlopen(plugin.path, RTLD_NOW);
+    if (!plugin.library) {
+        log_error("cannot load plugin: %s", dlerror());
+        return -1;
+    }
+    *(void **)&init = dlsym(plugin.library, "plugin_init");
+    if (!init)
+        return refuse("it is a shared object, but not a plugin: it has no plugin_init "
+                      "(NBDKIT_REGISTER_PLUGIN defines it)");
+    const struct nbdkit_plugin *theirs = init();
+    if (!theirs)
+        return refuse("its plugin_init failed");
+    if (copy_table(theirs) < 0)
+        return -1;
+    log_debug("loaded plugin %s from %s", plugin.table.name, plugin.path);
+    plugin.thread_model = plugin.table._thread_model;
+    if (plugin.table.load)
+        plugin.table.load();
+    return 0;
+}
+
+const char *plugin_get_path(void)
+{
+    return plugin.path;
+}
+
+const char *plugin_get_name(void)
+{
+    return plugin.table.name;
+}
+
+const struct nbdkit_plugin *plugin_get_table(void)
+{
+    return &plugin.table;
+}
+
+int plugin_get_api_version(void)
+{
+    return plugin.api_version;
+}
+
+unsigned long plugin_get_struct_size(void)
+{
+    return plugin.struct_size;
+}
+
+/* The length of the key in "KEY=VALUE", 0 if `parameter` is a bare value. */
+static size_t key_length(const char *parameter)
+{
+    size_t length = 0;
+
+    if (!isalpha((unsigned char)parameter[0]))
+        return 0;
+    while (isalnum((unsigned char)parameter[length]) ||
+           (parameter[length] && strchr("._-", parameter[length])))
+        length++;
+    return parameter[length] == '=' ? length : 0;
+}
+
+int plugin_configure_key(const char *key, const char *value)
+{
+    if (!plugin.table.config) {
+        log_error("%s: this plugin takes no parameters, but got %s=%s", plugin.table.name, key,
+                  value);
+        return -1;
+    }
+    log_debug("config %s=%s", key, value);
+    return plugin.table.config(key, value) < 0 ? -1 : 0;
+}
+
+int plugin_configure(const char *parameter, bool is_first)
+{
+    size_t length = key_length(parameter);
+
+    if (length > 0) {
+        const char *key = api_intern(strndup(parameter, length));
+        return key ? plugin_configure_key(key, parameter + length + 1) : -1;
+    }
+    if (plugin.table.magic_config_key)
+        return plugin_configure_key(plugin.table.magic_config_key, parameter);
+    if (is_first)
+        return plugin_configure_key("script", parameter);
+    log_error("%s: expected KEY=VALUE, got '%s'", plugin.table.name, parameter);
+    return -1;
+}
+
+/* A callback that fails should have said why; where it did not, say which one it was. */
+static int run_step(int (*step)(void), const char *name)
+{
+    if (!step || step() >= 0)
+        return 0;
+    log_debug("%s: %s failed", plugin.table.name, name);
+    return -1;
+}
+
+int plugin_complete_config(void)
+{
+    return run_step(plugin.table.config_complete, "config_complete");
+}
+
+int plugin_settle_thread_model(void)
+{
+    if (!plugin.table.thread_model)
+        return 0;
+    int model = plugin.table.thread_model();
+    if (model < 0)
+        return -1;
+    if (model < plugin.thread_model)
+        plugin.thread_model = model;
+    return 0;
+}
+
+int plugin_get_ready(void)
+{
+    return run_step(plugin.table.get_ready, "get_ready");
+}
+
+int plugin_start(void)
+{
+    plugin.is_started = true;
+    return run_step(plugin.table.after_fork, "after_fork");
+}
+
+int plugin_get_thread_model(void)
+{
+    return plugin.thread_model;
+}
+
+const char *plugin_get_thread_model_name(int model)
+{
+    return thread_model_names[model];
+}
+
+void plugin_unload(void)
+{
+    if (plugin.is_started && plugin.table.cleanup)
+        plugin.table.cleanup();
+    if (plugin.table.unload)
+        plugin.table.unload();
+    if (plugin.library)
+        dlclose(plugin.library);
+    free(plugin.path);
+    memset(&plugin, 0, sizeof plugin);
+}
+
+int plugin_preconnect(struct conn *conn)
+{
+    int result = 0;
+
+    plugin_enter(conn);
+    if (plugin.table.preconnect)
+        result = plugin.table.preconnect(conn->is_readonly);
+    plugin_leave(conn);
+    return result < 0 ? -1 : 0;
+}
+
+static pthread_mutex_t *get_model_lock(struct conn *conn)
+{
+    switch (plugin.thread_model) {
+    case NBDKIT_THREAD_MODEL_SERIALIZE_ALL_REQUESTS:
+        return &all_requests_lock;
+    case NBDKIT_THREAD_MODEL_SERIALIZE_REQUESTS:
+        return &conn->request_lock;
+    default: /* parallel; or one connection, and that with one thread, at a time */
+        return NULL;
+    }
+}
+
+void plugin_enter(struct conn *conn)
+{
+    pthread_mutex_t *lock = get_model_lock(conn);
+
+    if (lock)
+        pthread_mutex_lock(lock);
+    api_set_error(0);
+    errno = 0;
+}
+
+void plugin_leave(struct conn *conn)
+{
+    pthread_mutex_t *lock = get_model_lock(conn);
+
+    if (lock)
+        pthread_mutex_unlock(lock);
+}
+
+int plugin_take_error(void)
+{
+    int preserved = plugin.table.errno_is_preserved ? errno : 0;
+    int set = api_get_error();
+
+    return set ? set : preserved ? preserved : EIO;
+}

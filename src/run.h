@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* --run: a shell command that the server lives for. */
+#ifndef RUN_H
+#define RUN_H
+
+struct listen_sockets;
+
+/*
+ * Starts `command` with /bin/sh, with the variables of nbdlab(1), --run, set
+ * for `sockets` and `export_name`. Returns a pidfd, or -1 after logging. Main
+ * thread.
+ */
+int run_start(const char *command, const struct listen_sockets *sockets,
+              const char *export_name);
+
+/* Sends the command a signal, if it has not been waited for. Main thread. */
+void run_forward_signal(int number);
+
+/*
+ * Waits for the command to end. Returns its exit status, 128 plus the number
+ * of the signal that ended it. Main thread.
+ */
+int run_wait(void);
+
+#endif

@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * Owns the accept loop and the list of live connections. The main thread
+ * enters at the top; each session's thread begins and ends here. Calls
+ * session, conn, transport, listen, signals and quit.
+ */
+#include "server.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "cleanup.h"
+#include "conn.h"
+#include "listen.h"
+#include "log.h"
+#define NBDKIT_API_VERSION 2
+#include "nbdkit-plugin.h"
+#include "plugin.h"
+#include "quit.h"
+#include "session.h"
+#include "signals.h"
+#include "transport.h"
+
+/* How long to leave clients waiting when the machine is out of descriptors or memory. */
+enum { ACCEPT_PAUSE_MS = 500 };
+
+struct client {
+    struct client *next;
+    struct conn *conn; /* NULL once the session is over; under lock */
+    pthread_t thread;
+    unsigned threads;
+};
+
+static struct {
+    pthread_mutex_t lock;
+    struct client *clients; /* under lock */
+    unsigned live_count; /* main thread */
+    unsigned last_number; /* main thread */
+    int ended_fd; /* eventfd, raised when a session is over */
+    bool is_paused; /* main thread: accept(2) failed, wait a moment */
+} server = { .lock = PTHREAD_MUTEX_INITIALIZER, .ended_fd = -1 };
+
+static void *run_client(void *argument)
+{
+    struct client *client = argument;
+    struct conn *conn = client->conn;
+    uint64_t one = 1;
+
+    session_run(conn, client->threads);
+    pthread_mutex_lock(&server.lock);
+    client->conn = NULL;
+    pthread_mutex_unlock(&server.lock);
+    conn_free(conn);
+    if (write(server.ended_fd, &one, sizeof one) < 0) {
+        /* EAGAIN: it is raised already. */
+    }
+    return NULL;
+}
+
+/* Makes a client for descriptors that are the function's to close on failure. */
+static struct client *make_client(const struct server_config *config, int in_fd, int out_fd)
+{
+    struct client *client = calloc(1, sizeof *client);
+    struct transport *transport = client ? transport_new(in_fd, out_fd, quit_get_fd()) : NULL;
+
+    if (!transport) {
+        close(in_fd);
+        if (out_fd != in_fd)
+            close(out_fd);
+        free(client);
+        return NULL;
+    }
+    client->threads = config->threads;
+    client->conn = conn_new(transport, ++server.last_number, config->is_readonly);
+    if (client->conn)
+        return client;
+    transport_close(transport);
+    free(client);
+    return NULL;
+}
+
+static void serve_client(const struct server_config *config, int in_fd, int out_fd)
+{
+    struct client *client = make_client(config, in_fd, out_fd);
+    sigset_t old;
+
+    if (!client) {
+        log_error("cannot serve a client: %m");
+        return;
+    }
+    pthread_mutex_lock(&server.lock);
+    signals_block(&old);
+    int error = pthread_create(&client->thread, NULL, run_client, client);
+    signals_restore(&old);
+    if (!error) {
+        client->next = server.clients;
+        server.clients = client;
+        server.live_count++;
+    }
+    pthread_mutex_unlock(&server.lock);
+    if (!error)
+        return;
+    log_error("cannot serve a client: no thread for it: %s", strerrordesc_np(error));
+    conn_free(client->conn);
+    free(client);
+}
+
+/* Takes one client whose session is over off the list. Returns it, or NULL. */
+static struct client *take_ended(void)
+{
+    LOCK_SCOPE(&server.lock);
+
+    for (struct client **link = &server.clients; *link; link = &(*link)->next)
+        if (!(*link)->conn) {
+            struct client *client = *link;
+            *link = client->next;
+            return client;
+        }
+    return NULL;
+}
+
+static void reap_clients(void)
+{
+    struct client *client;
+    uint64_t count;
+
+    if (read(server.ended_fd, &count, sizeof count) < 0)
+        return;
+    while ((client = take_ended())) {
+        pthread_join(client->thread, NULL);
+        free(client);
+        server.live_count--;
+    }
+}
+
+static void accept_client(const struct server_config *config, int listen_fd)
+{
+    int on = 1;
+    int fd = accept4(listen_fd, NULL, NULL, SOCK_CLOEXEC);
+
+    if (fd >= 0) {
+        /* Fails on sockets that are not TCP, where it is not needed. */
+        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+        serve_client(config, fd, fd);
+        return;
+    }
+    /* EAGAIN, ECONNABORTED and such: the client has gone again. */
+    if (errno != EMFILE && errno != ENFILE && errno != ENOBUFS && errno != ENOMEM)
+        return;
+    log_error("cannot accept a client for now: %m");
+    server.is_paused = true;
+}
+
+/* A plugin that allows one connection at a time gets the next when this one is gone. */
+static bool is_accepting(void)
+{
+    bool is_one_only = plugin_get_thread_model() == NBDKIT_THREAD_MODEL_SERIALIZE_CONNECTIONS;
+
+    return !server.is_paused && !(is_one_only && server.live_count > 0);
+}
+
+enum { STOP, ENDED, COMMAND, FIRST_LISTENER };
+
+/* Waits for something to happen and handles it. Returns false when it is time to stop. */
+static bool serve_event(const struct server_config *config)
+{
+    struct pollfd fds[FIRST_LISTENER + LISTEN_MAX] = {
+        [STOP] = { .fd = quit_get_fd(), .events = POLLIN },
+        [ENDED] = { .fd = server.ended_fd, .events = POLLIN },
+        [COMMAND] = { .fd = config->command_fd, .events = POLLIN },
+    };
+    unsigned listeners = is_accepting() ? config->sockets->count : 0;
+
+    for (unsigned i = 0; i < listeners; i++)
+        fds[FIRST_LISTENER + i] =
+            (struct pollfd){ .fd = config->sockets->fds[i], .events = POLLIN };
+    int ready = poll(fds, FIRST_LISTENER + listeners, server.is_paused ? ACCEPT_PAUSE_MS : -1);
+    server.is_paused = false;
+    if (ready < 0)
+        return errno == EINTR || errno == ENOMEM;
+    if (fds[STOP].revents || fds[COMMAND].revents)
+        return false;
+    if (fds[ENDED].revents)
+        reap_clients();
+    for (unsigned i = 0; i < listeners && is_accepting(); i++)
+        if (fds[FIRST_LISTENER + i].revents)
+            accept_client(config, config->sockets->fds[i]);
+    return config->single_in_fd < 0 || server.live_count > 0;
+}
+
+/* Replies to what was read still go out; nothing more is read. */
+static void close_clients(void)
+{
+    LOCK_SCOPE(&server.lock);
+
+    for (struct client *client = server.clients; client; client = client->next)
+        if (client->conn)
+            conn_advance(client->conn, CONN_CLOSING);
+}
+
+static void wait_for_clients(void)
+{
+    struct pollfd ended = { .fd = server.ended_fd, .events = POLLIN };
+
+    while (server.live_count > 0)
+        if (poll(&ended, 1, -1) > 0)
+            reap_clients();
+}
+
+int server_run(const struct server_config *config)
+{
+    server.ended_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (server.ended_fd < 0) {
+        log_error("eventfd: %m");
+        return -1;
+    }
+    if (config->single_in_fd >= 0)
+        serve_client(config, config->single_in_fd, config->single_out_fd);
+    while (serve_event(config))
+        ;
+    quit_request();
+    listen_close(config->sockets);
+    close_clients();
+    wait_for_clients();
+    close(server.ended_fd);
+    return 0;
+}

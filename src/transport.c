@@ -1,0 +1,309 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * Owns the descriptors of a client's stream and the bytes that were read
+ * ahead. Entered by the connection's threads and, to wake them, by any.
+ */
+#include "transport.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum {
+    READ_AHEAD_BYTES = 16 * 1024,
+    STUCK_CLIENT_MS = 5000,
+    DRAIN_ROUNDS = 256,
+};
+
+struct transport {
+    int in_fd;
+    int out_fd;
+    int stop_fd;
+    bool is_socket;
+    /* Pipes know no shutdown(2): these poll readable once woken. -1 for sockets. */
+    int reader_wake_fd;
+    int all_wake_fd;
+    size_t begin; /* unread bytes are ahead[begin..end-1]; the reader's */
+    size_t end;
+    char ahead[READ_AHEAD_BYTES];
+};
+
+static bool is_socket(int fd)
+{
+    struct stat status;
+
+    return fstat(fd, &status) == 0 && S_ISSOCK(status.st_mode);
+}
+
+/*
+ * A pipe must not block its writer for good, but O_NONBLOCK on the given
+ * description would change it for others who hold it: open our own.
+ */
+static int reopen_non_blocking(int fd, int mode)
+{
+    char path[64];
+
+    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    int own_fd = open(path, mode | O_NONBLOCK | O_CLOEXEC);
+    if (own_fd < 0)
+        return fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK) < 0 ? -1 : fd;
+    close(fd);
+    return own_fd;
+}
+
+static int prepare_pipes(struct transport *transport)
+{
+    transport->reader_wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    transport->all_wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (transport->reader_wake_fd < 0 || transport->all_wake_fd < 0)
+        return -1;
+    transport->in_fd = reopen_non_blocking(transport->in_fd, O_RDONLY);
+    transport->out_fd = reopen_non_blocking(transport->out_fd, O_WRONLY);
+    return transport->in_fd < 0 || transport->out_fd < 0 ? -1 : 0;
+}
+
+static void close_if_open(int fd)
+{
+    if (fd >= 0)
+        close(fd);
+}
+
+struct transport *transport_new(int in_fd, int out_fd, int stop_fd)
+{
+    struct transport *transport = malloc(sizeof *transport);
+
+    if (!transport)
+        return NULL;
+    transport->in_fd = in_fd;
+    transport->out_fd = out_fd;
+    transport->stop_fd = stop_fd;
+    transport->is_socket = is_socket(in_fd) && is_socket(out_fd);
+    transport->reader_wake_fd = transport->all_wake_fd = -1;
+    transport->begin = transport->end = 0;
+    if (!transport->is_socket && prepare_pipes(transport) < 0) {
+        close_if_open(transport->reader_wake_fd);
+        close_if_open(transport->all_wake_fd);
+        free(transport);
+        return NULL;
+    }
+    return transport;
+}
+
+static ssize_t read_pipe(struct transport *transport, void *buffer, size_t length)
+{
+    for (;;) {
+        struct pollfd fds[] = {
+            { .fd = transport->in_fd, .events = POLLIN },
+            { .fd = transport->reader_wake_fd, .events = POLLIN },
+        };
+        if (poll(fds, 2, -1) < 0)
+            return -1;
+        if (fds[1].revents)
+            return 0;
+        ssize_t got = read(transport->in_fd, buffer, length);
+        if (got >= 0 || errno != EAGAIN)
+            return got;
+    }
+}
+
+static ssize_t read_some(struct transport *transport, void *buffer, size_t length)
+{
+    ssize_t got;
+
+    do {
+        got = transport->is_socket ? recv(transport->in_fd, buffer, length, 0)
+                                   : read_pipe(transport, buffer, length);
+    } while (got < 0 && errno == EINTR);
+    return got;
+}
+
+/* Takes up to `length` bytes out of the read-ahead; a NULL buffer drops them. */
+static size_t take_ahead(struct transport *transport, void *buffer, size_t length)
+{
+    size_t available = transport->end - transport->begin;
+    size_t taken = length < available ? length : available;
+
+    if (buffer)
+        memcpy(buffer, transport->ahead + transport->begin, taken);
+    transport->begin += taken;
+    return taken;
+}
+
+/* Returns as read(2); only called when the read-ahead is empty. */
+static ssize_t fill_ahead(struct transport *transport)
+{
+    ssize_t got = read_some(transport, transport->ahead, sizeof transport->ahead);
+
+    transport->begin = 0;
+    transport->end = got > 0 ? (size_t)got : 0;
+    return got;
+}
+
+/* What the end of a read means, `done` bytes into a message. */
+static int end_of_read(ssize_t got, bool is_at_start)
+{
+    if (got == 0 && is_at_start)
+        return 0;
+    if (got == 0)
+        errno = ECONNRESET;
+    return -1;
+}
+
+int transport_recv(struct transport *transport, void *buffer, size_t length)
+{
+    size_t done = take_ahead(transport, buffer, length);
+
+    while (done < length) {
+        /* A payload goes where it belongs; only small messages are read ahead. */
+        bool is_direct = length - done >= READ_AHEAD_BYTES;
+        ssize_t got = is_direct ? read_some(transport, (char *)buffer + done, length - done)
+                                : fill_ahead(transport);
+        if (got <= 0)
+            return end_of_read(got, done == 0);
+        done += is_direct ? (size_t)got
+                          : take_ahead(transport, (char *)buffer + done, length - done);
+    }
+    return 1;
+}
+
+int transport_skip(struct transport *transport, uint64_t length)
+{
+    bool is_at_start = true;
+
+    while (length > 0) {
+        if (transport->begin == transport->end) {
+            ssize_t got = fill_ahead(transport);
+            if (got <= 0)
+                return end_of_read(got, is_at_start);
+        }
+        length -= take_ahead(transport, NULL, length < SIZE_MAX ? (size_t)length : SIZE_MAX);
+        is_at_start = false;
+    }
+    return 1;
+}
+
+static ssize_t write_some(struct transport *transport, struct iovec *vectors, int count)
+{
+    struct msghdr message = { .msg_iov = vectors, .msg_iovlen = (size_t)count };
+
+    if (transport->is_socket)
+        return sendmsg(transport->out_fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+    return writev(transport->out_fd, vectors, count);
+}
+
+/* Waits until the client takes more. Returns 0, or -1 with errno. */
+static int wait_for_room(struct transport *transport)
+{
+    struct pollfd fds[] = {
+        { .fd = transport->out_fd, .events = POLLOUT },
+        { .fd = transport->all_wake_fd, .events = POLLIN },
+        { .fd = transport->stop_fd, .events = POLLIN },
+    };
+
+    int ready = poll(fds, 3, -1);
+    if (ready > 0 && fds[2].revents && !fds[0].revents && !fds[1].revents)
+        ready = poll(fds, 2, STUCK_CLIENT_MS);
+    if (ready < 0)
+        return errno == EINTR ? 0 : -1;
+    if (ready == 0 || fds[1].revents) {
+        errno = ready == 0 ? ETIMEDOUT : EPIPE;
+        return -1;
+    }
+    return 0;
+}
+
+/* Drops the first `sent` bytes of the vectors; returns how many vectors are done. */
+static int advance(struct iovec *vectors, int count, size_t sent)
+{
+    int i;
+
+    for (i = 0; i < count && sent >= vectors[i].iov_len; i++)
+        sent -= vectors[i].iov_len;
+    if (i < count) {
+        vectors[i].iov_base = (char *)vectors[i].iov_base + sent;
+        vectors[i].iov_len -= sent;
+    }
+    return i;
+}
+
+int transport_send(struct transport *transport, struct iovec *vectors, int count)
+{
+    while (count > 0) {
+        ssize_t sent = write_some(transport, vectors, count);
+        if (sent < 0) {
+            if (errno == EINTR)
+                continue;
+            if (errno != EAGAIN || wait_for_room(transport) < 0)
+                return -1;
+            continue;
+        }
+        int done = advance(vectors, count, (size_t)sent);
+        vectors += done;
+        count -= done;
+    }
+    return 0;
+}
+
+static void raise_event(int fd)
+{
+    uint64_t one = 1;
+
+    if (write(fd, &one, sizeof one) < 0) {
+        /* EAGAIN: it is readable already. */
+    }
+}
+
+void transport_wake_reader(struct transport *transport)
+{
+    if (transport->is_socket)
+        shutdown(transport->in_fd, SHUT_RD);
+    else
+        raise_event(transport->reader_wake_fd);
+}
+
+void transport_wake_all(struct transport *transport)
+{
+    if (transport->is_socket) {
+        shutdown(transport->in_fd, SHUT_RDWR);
+        return;
+    }
+    raise_event(transport->reader_wake_fd);
+    raise_event(transport->all_wake_fd);
+}
+
+int transport_get_socket(const struct transport *transport)
+{
+    return transport->is_socket ? transport->in_fd : -1;
+}
+
+/*
+ * close(2) with unread input resets the connection, and a reset can destroy
+ * replies that the client has not read yet: read what is there first.
+ */
+static void drain_input(struct transport *transport)
+{
+    for (int i = 0; i < DRAIN_ROUNDS; i++)
+        if (recv(transport->in_fd, transport->ahead, sizeof transport->ahead, MSG_DONTWAIT) <= 0)
+            return;
+}
+
+void transport_close(struct transport *transport)
+{
+    if (transport->is_socket) {
+        shutdown(transport->out_fd, SHUT_WR);
+        drain_input(transport);
+    }
+    close(transport->in_fd);
+    if (transport->out_fd != transport->in_fd)
+        close(transport->out_fd);
+    close_if_open(transport->reader_wake_fd);
+    close_if_open(transport->all_wake_fd);
+    free(transport);
+}

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * A byte stream to a client: a socket, or a pair of pipes. Reading is
+ * buffered, so that requests that arrive together are read together; writing
+ * gathers. One thread reads at a time and one writes at a time (the locks are
+ * the caller's); any thread may wake them.
+ */
+#ifndef TRANSPORT_H
+#define TRANSPORT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+struct transport;
+
+/*
+ * Takes over in_fd and out_fd, which are the same for a socket. Once stop_fd
+ * polls readable, a client that reads nothing for five seconds is given up.
+ * Returns NULL with errno, and then the descriptors are still the caller's.
+ */
+struct transport *transport_new(int in_fd, int out_fd, int stop_fd);
+
+/*
+ * Reads exactly `length` bytes. Returns 1; 0 at end of file before the first
+ * byte; -1 with errno otherwise (ECONNRESET: the stream ended half-way).
+ */
+int transport_recv(struct transport *transport, void *buffer, size_t length);
+
+/* Reads and drops `length` bytes. Returns as transport_recv(). */
+int transport_skip(struct transport *transport, uint64_t length);
+
+/*
+ * Sends all of the `count` vectors, which it changes on the way. Returns 0, or
+ * -1 with errno (ETIMEDOUT: the client reads nothing and the server is
+ * stopping).
+ */
+int transport_send(struct transport *transport, struct iovec *vectors, int count);
+
+/* Readers get end of file, now and later; what a socket has queued may still be read. */
+void transport_wake_reader(struct transport *transport);
+
+/* Readers get end of file, writers get EPIPE, now and later. */
+void transport_wake_all(struct transport *transport);
+
+/* The descriptor of the client's socket, or -1 where the client is on pipes. */
+int transport_get_socket(const struct transport *transport);
+
+/*
+ * Ends the stream so that a client still gets what was sent, closes it and
+ * frees it. Nobody may be in a call on it.
+ */
+void transport_close(struct transport *transport);
+
+#endif
