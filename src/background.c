@@ -39,6 +39,10 @@ static void discard(int target)
 
 int background_take_stdio(int *in_fd, int *out_fd)
 {
+    if (isatty(STDIN_FILENO)) {
+        log_error("-s serves a client on standard input, but that is a terminal");
+        return -1;
+    }
     *in_fd = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
     *out_fd = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
     if (*in_fd < 0 || *out_fd < 0) {

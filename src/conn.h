@@ -22,20 +22,20 @@ struct transport;
 enum conn_state {
     CONN_ACTIVE,
     CONN_DRAINING, /* new commands but NBD_CMD_DISC fail with ESHUTDOWN */
-    CONN_CLOSING, /* nothing more is read; replies still go out */
-    CONN_DEAD, /* nothing more is read or sent */
+    CONN_CLOSING,  /* nothing more is read; replies still go out */
+    CONN_DEAD,     /* nothing more is read or sent */
 };
 
 /* What the plugin said about the export, asked once per open. Constant while it is open. */
 struct conn_export {
-    void *handle; /* NULL: no export is open */
+    void *handle;         /* NULL: no export is open */
     char *requested_name; /* as the client named it */
-    char *name; /* as the plugin knows it: "" is resolved to the default export's name */
+    char *name;           /* as the plugin knows it: "" is resolved to the default export's name */
     uint64_t size_bytes;
     uint32_t block_minimum; /* bytes; block_minimum 0 means that the plugin did not say */
     uint32_t block_preferred;
     uint32_t block_maximum;
-    int can_fua; /* NBDKIT_FUA_* */
+    int can_fua;   /* NBDKIT_FUA_* */
     int can_cache; /* NBDKIT_CACHE_* */
     bool can_write;
     bool can_flush;
@@ -56,7 +56,7 @@ struct conn {
     pthread_mutex_t state_lock;
     pthread_cond_t state_changed;
 
-    pthread_mutex_t write_lock; /* keeps a reply whole */
+    pthread_mutex_t write_lock;   /* keeps a reply whole */
     pthread_mutex_t request_lock; /* plugin.c's, for NBDKIT_THREAD_MODEL_SERIALIZE_REQUESTS */
 
     /* The session's thread writes these during the handshake, then nobody. */

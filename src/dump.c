@@ -16,21 +16,52 @@
 #include "nbdkit-plugin.h"
 #include "plugin.h"
 
-#define CALLBACK(member) { #member, offsetof(struct nbdkit_plugin, member) }
+#define CALLBACK(member)                                                                           \
+    {                                                                                              \
+#member, offsetof(struct nbdkit_plugin, member)                                            \
+    }
 
 static const struct {
     const char *name;
     size_t offset;
 } callbacks[] = {
-    CALLBACK(longname), CALLBACK(description), CALLBACK(load), CALLBACK(unload),
-    CALLBACK(dump_plugin), CALLBACK(config), CALLBACK(config_complete), CALLBACK(config_help),
-    CALLBACK(thread_model), CALLBACK(get_ready), CALLBACK(after_fork), CALLBACK(cleanup),
-    CALLBACK(preconnect), CALLBACK(list_exports), CALLBACK(default_export), CALLBACK(open),
-    CALLBACK(close), CALLBACK(export_description), CALLBACK(get_size), CALLBACK(block_size),
-    CALLBACK(can_write), CALLBACK(can_flush), CALLBACK(is_rotational), CALLBACK(can_trim),
-    CALLBACK(can_zero), CALLBACK(can_fast_zero), CALLBACK(can_extents), CALLBACK(can_fua),
-    CALLBACK(can_multi_conn), CALLBACK(can_cache), CALLBACK(pread), CALLBACK(pwrite),
-    CALLBACK(flush), CALLBACK(trim), CALLBACK(zero), CALLBACK(extents), CALLBACK(cache),
+    CALLBACK(longname),
+    CALLBACK(description),
+    CALLBACK(load),
+    CALLBACK(unload),
+    CALLBACK(dump_plugin),
+    CALLBACK(config),
+    CALLBACK(config_complete),
+    CALLBACK(config_help),
+    CALLBACK(thread_model),
+    CALLBACK(get_ready),
+    CALLBACK(after_fork),
+    CALLBACK(cleanup),
+    CALLBACK(preconnect),
+    CALLBACK(list_exports),
+    CALLBACK(default_export),
+    CALLBACK(open),
+    CALLBACK(close),
+    CALLBACK(export_description),
+    CALLBACK(get_size),
+    CALLBACK(block_size),
+    CALLBACK(can_write),
+    CALLBACK(can_flush),
+    CALLBACK(is_rotational),
+    CALLBACK(can_trim),
+    CALLBACK(can_zero),
+    CALLBACK(can_fast_zero),
+    CALLBACK(can_extents),
+    CALLBACK(can_fua),
+    CALLBACK(can_multi_conn),
+    CALLBACK(can_cache),
+    CALLBACK(pread),
+    CALLBACK(pwrite),
+    CALLBACK(flush),
+    CALLBACK(trim),
+    CALLBACK(zero),
+    CALLBACK(extents),
+    CALLBACK(cache),
 };
 
 void dump_config(void)

@@ -94,8 +94,8 @@ static int ask_block_size(struct conn *conn)
     if (!table->block_size)
         return 0;
     plugin_enter(conn);
-    int result = table->block_size(export->handle, &export->block_minimum,
-                                   &export->block_preferred, &export->block_maximum);
+    int result = table->block_size(export->handle, &export->block_minimum, &export->block_preferred,
+                                   &export->block_maximum);
     plugin_leave(conn);
     if (result < 0)
         return -1;
@@ -105,8 +105,9 @@ static int ask_block_size(struct conn *conn)
     if (!fault)
         return 0;
     log_error("plugin %s: block_size: %s (minimum %" PRIu32 ", preferred %" PRIu32
-              ", maximum %" PRIu32 ")", plugin_get_name(), fault, export->block_minimum,
-              export->block_preferred, export->block_maximum);
+              ", maximum %" PRIu32 ")",
+              plugin_get_name(), fault, export->block_minimum, export->block_preferred,
+              export->block_maximum);
     return -1;
 }
 

@@ -11,6 +11,9 @@
 struct conn;
 struct nbdkit_exports;
 
+/* A read or a write may carry at most this many bytes. */
+#define EXPORT_PAYLOAD_MAX (UINT32_C(64) * 1024 * 1024)
+
 /*
  * Opens the export called `name` by the client and asks the plugin about it.
  * If it is open already, it stays open; if another one is, that one is closed

@@ -74,13 +74,15 @@ static int check_position(const struct nbdkit_extents *extents, uint64_t offset,
 {
     if (extents->has_any && offset != extents->next)
         log_error("nbdkit_add_extent: extents must be ascending and without gaps: expected "
-                  "offset %" PRIu64 ", got %" PRIu64, extents->next, offset);
+                  "offset %" PRIu64 ", got %" PRIu64,
+                  extents->next, offset);
     else if (!extents->has_any && offset > extents->start)
         log_error("nbdkit_add_extent: the first extent begins at %" PRIu64 ", after the offset "
-                  "%" PRIu64 " that was asked for", offset, extents->start);
+                  "%" PRIu64 " that was asked for",
+                  offset, extents->start);
     else if (length > UINT64_MAX - offset)
-        log_error("nbdkit_add_extent: offset %" PRIu64 " plus length %" PRIu64 " overflows",
-                  offset, length);
+        log_error("nbdkit_add_extent: offset %" PRIu64 " plus length %" PRIu64 " overflows", offset,
+                  length);
     else
         return 0;
     errno = EINVAL;
@@ -99,8 +101,8 @@ int nbdkit_add_extent(struct nbdkit_extents *extents, uint64_t offset, uint64_t 
 
     uint64_t begin = offset > extents->start ? offset : extents->start;
     uint64_t end = extents->next < extents->end ? extents->next : extents->end;
-    if (begin >= end || (extents->count == EXTENTS_MAX &&
-                         extents->array[EXTENTS_MAX - 1].type != type))
+    if (begin >= end ||
+        (extents->count == EXTENTS_MAX && extents->array[EXTENTS_MAX - 1].type != type))
         return 0;
     /* Once one was dropped for the bound, what follows would leave a gap. */
     if (extents->count > 0) {

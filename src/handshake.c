@@ -29,7 +29,7 @@ enum outcome { NEXT_OPTION, TRANSMISSION, CLIENT_ENDS, FAILED };
 struct option {
     uint32_t number;
     uint32_t length;
-    const char *data; /* `length` bytes, and a NUL behind them */
+    const char *data;   /* `length` bytes, and a NUL behind them */
     bool has_no_zeroes; /* the client's NBD_FLAG_C_NO_ZEROES */
 };
 
@@ -243,7 +243,7 @@ static enum outcome send_info_block_size(struct conn *conn, const struct option 
         .type = htobe16(NBD_INFO_BLOCK_SIZE),
         .minimum = htobe32(is_said ? export->block_minimum : 1),
         .preferred = htobe32(is_said ? export->block_preferred : 4096),
-        .maximum = htobe32(is_said ? export->block_maximum : HANDSHAKE_PAYLOAD_MAX),
+        .maximum = htobe32(is_said ? export->block_maximum : EXPORT_PAYLOAD_MAX),
     };
 
     return reply_data(conn, option, NBD_REP_INFO, (struct iovec){ &info, sizeof info });
@@ -434,7 +434,8 @@ static enum outcome read_option(struct conn *conn, uint32_t client_flags)
     };
     if (!(client_flags & NBD_FLAG_FIXED_NEWSTYLE) && option.number != NBD_OPT_EXPORT_NAME) {
         log_error("the client sent option %" PRIu32 " without fixed newstyle negotiation, "
-                  "closing the connection", option.number);
+                  "closing the connection",
+                  option.number);
         return FAILED;
     }
     if (option.length > OPTION_MAX_BYTES)

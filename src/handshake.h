@@ -6,12 +6,7 @@
 #ifndef HANDSHAKE_H
 #define HANDSHAKE_H
 
-#include <stdint.h>
-
 struct conn;
-
-/* Reads and writes of at most this many bytes: what a request may carry. */
-#define HANDSHAKE_PAYLOAD_MAX (UINT32_C(64) * 1024 * 1024)
 
 /*
  * Runs the handshake. Returns 1 when an export is open and the transmission

@@ -15,7 +15,10 @@ struct intern {
     struct intern_entry *entries; /* under lock */
 };
 
-#define INTERN_INITIALISER { PTHREAD_MUTEX_INITIALIZER, NULL }
+#define INTERN_INITIALISER                                                                         \
+    {                                                                                              \
+        PTHREAD_MUTEX_INITIALIZER, NULL                                                            \
+    }
 
 /* Takes over `string`, from malloc(3), and returns it; NULL with errno, and string freed. */
 const char *intern_keep(struct intern *intern, char *string);

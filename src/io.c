@@ -63,8 +63,8 @@ static int finish_write(struct conn *conn, int error, bool is_fua)
 int io_read(struct conn *conn, struct io_range range, void *buffer)
 {
     PLUGIN_SCOPE(conn);
-    return to_error(plugin_get_table()->pread(conn->export.handle, buffer, range.count,
-                                              range.offset, 0));
+    return to_error(
+        plugin_get_table()->pread(conn->export.handle, buffer, range.count, range.offset, 0));
 }
 
 int io_write(struct conn *conn, struct io_range range, const void *buffer, bool is_fua)
@@ -124,8 +124,8 @@ static int call_zero(struct conn *conn, struct io_range range, struct io_zero_fl
         plugin_flags |= NBDKIT_FLAG_MAY_TRIM;
     if (flags.is_fast)
         plugin_flags |= NBDKIT_FLAG_FAST_ZERO;
-    return to_error(plugin_get_table()->zero(conn->export.handle, range.count, range.offset,
-                                             plugin_flags));
+    return to_error(
+        plugin_get_table()->zero(conn->export.handle, range.count, range.offset, plugin_flags));
 }
 
 int io_zero(struct conn *conn, struct io_range range, struct io_zero_flags flags)
@@ -147,8 +147,8 @@ static int read_and_drop(struct conn *conn, struct io_range range)
         return ENOMEM;
     while (range.count > 0) {
         uint32_t step = next_step(conn, range.count);
-        int error = to_error(plugin_get_table()->pread(conn->export.handle, buffer, step,
-                                                       range.offset, 0));
+        int error =
+            to_error(plugin_get_table()->pread(conn->export.handle, buffer, step, range.offset, 0));
         if (error)
             return error;
         if (conn_get_state(conn) == CONN_DEAD)
@@ -179,8 +179,7 @@ int io_extents(struct conn *conn, struct io_range range, bool is_one,
     PLUGIN_SCOPE(conn);
     if (!conn->export.can_extents)
         return nbdkit_add_extent(extents, range.offset, range.count, 0) < 0 ? errno : 0;
-    int error = to_error(plugin_get_table()->extents(conn->export.handle, range.count,
-                                                     range.offset,
+    int error = to_error(plugin_get_table()->extents(conn->export.handle, range.count, range.offset,
                                                      is_one ? NBDKIT_FLAG_REQ_ONE : 0, extents));
     if (error)
         return error;

@@ -10,10 +10,10 @@ enum { LISTEN_MAX = 16 };
 struct listen_sockets {
     int fds[LISTEN_MAX];
     unsigned count;
-    char *unix_path; /* absolute, or NULL for TCP */
+    char *unix_path;      /* absolute, or NULL for TCP */
     char *private_folder; /* that unix_path is in, for -U -, or NULL */
-    uint16_t port; /* TCP, the one that was bound */
-    const char *address; /* TCP, as given by the user; NULL for every interface */
+    uint16_t port;        /* TCP, the one that was bound */
+    const char *address;  /* TCP, as given by the user; NULL for every interface */
 };
 
 /*

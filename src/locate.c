@@ -109,7 +109,8 @@ static int locate_by_name(const char *name, struct locate_result *result)
 
     CLEANUP_FREE char *own = locate_plugin_folder();
     log_error("cannot find plugin '%s': there is no nbdkit-%s-plugin.so in $NBDLAB_PLUGIN_PATH "
-              "or %s%s%s", name, name, own ? own : PLUGIN_FOLDER,
+              "or %s%s%s",
+              name, name, own ? own : PLUGIN_FOLDER,
               access(name, F_OK) == 0 ? "; for the file of that name here, say ./" : "",
               access(name, F_OK) == 0 ? name : "");
     return -1;
@@ -134,7 +135,8 @@ static int locate_by_path(const char *path, struct locate_result *result)
     }
     if (access(path, X_OK) < 0) {
         log_error("cannot use %s: it is neither a shared object (a compiled plugin) nor an "
-                  "executable script; if it is a script, run: chmod +x %s", path, path);
+                  "executable script; if it is a script, run: chmod +x %s",
+                  path, path);
         return -1;
     }
     int found = locate_by_name("sh", result);

@@ -6,7 +6,7 @@
 #include <stdbool.h>
 
 struct locate_result {
-    char *path; /* of the shared object; free(3) it */
+    char *path;     /* of the shared object; free(3) it */
     bool is_script; /* the name was an executable for the sh plugin, which `path` is */
 };
 

@@ -70,8 +70,8 @@ static void write_line(const char *text, const char *level)
         syslog(*level == 'e' ? LOG_ERR : LOG_DEBUG, "%s%s%s", thread_context, separator, text);
         return;
     }
-    int length = asprintf(&line, "%s: %s%s%s: %s\n", program_name, thread_context, separator,
-                          level, text);
+    int length =
+        asprintf(&line, "%s: %s%s%s: %s\n", program_name, thread_context, separator, level, text);
     if (length < 0)
         return;
     if (write(STDERR_FILENO, line, (size_t)length) < 0) {

@@ -123,8 +123,7 @@ static int start_serving(const struct options *options, struct server_config *co
         return -1;
     background_ready();
     if (options->run_command && !quit_is_stopping()) {
-        config->command_fd = run_start(options->run_command, config->sockets,
-                                       options->export_name);
+        config->command_fd = run_start(options->run_command, config->sockets, options->export_name);
         if (config->command_fd < 0)
             return -1;
     }
@@ -141,9 +140,8 @@ static int serve(const struct options *options, struct server_config *config)
         if (background_take_stdio(&config->single_in_fd, &config->single_out_fd) < 0)
             return -1;
     }
-    if (load_plugin(options) < 0 || configure_plugin(options) < 0 ||
-        plugin_complete_config() < 0 || plugin_settle_thread_model() < 0 ||
-        plugin_get_ready() < 0)
+    if (load_plugin(options) < 0 || configure_plugin(options) < 0 || plugin_complete_config() < 0 ||
+        plugin_settle_thread_model() < 0 || plugin_get_ready() < 0)
         return -1;
     if (listen_for_clients(options, config->sockets) < 0)
         return -1;

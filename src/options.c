@@ -17,12 +17,21 @@
 enum { THREADS_DEFAULT = 16, THREADS_MAX = 1024 };
 
 /* Long options without a letter. NOT_YET is every option of nbdkit's that is not there yet. */
-enum long_option { OPTION_HELP = 256, OPTION_DUMP_CONFIG, OPTION_DUMP_PLUGIN,
-                   OPTION_EXIT_WITH_PARENT, OPTION_RUN, OPTION_NOT_YET };
+enum long_option {
+    OPTION_HELP = 256,
+    OPTION_DUMP_CONFIG,
+    OPTION_DUMP_PLUGIN,
+    OPTION_EXIT_WITH_PARENT,
+    OPTION_RUN,
+    OPTION_NOT_YET
+};
 
 static const char short_options[] = ":46D:e:fg:i:noP:p:rst:U:u:vV";
 
-#define NOT_YET(name, argument) { name, argument, NULL, OPTION_NOT_YET }
+#define NOT_YET(name, argument)                                                                    \
+    {                                                                                              \
+        name, argument, NULL, OPTION_NOT_YET                                                       \
+    }
 
 static const struct option long_options[] = {
     { "dump-config", no_argument, NULL, OPTION_DUMP_CONFIG },

@@ -5,8 +5,13 @@
 
 #include <stdbool.h>
 
-enum options_action { ACTION_SERVE, ACTION_HELP, ACTION_VERSION, ACTION_DUMP_CONFIG,
-                      ACTION_DUMP_PLUGIN };
+enum options_action {
+    ACTION_SERVE,
+    ACTION_HELP,
+    ACTION_VERSION,
+    ACTION_DUMP_CONFIG,
+    ACTION_DUMP_PLUGIN
+};
 
 struct options {
     enum options_action action;
@@ -15,15 +20,15 @@ struct options {
     bool is_single; /* -s: the client is on stdin and stdout */
     bool is_verbose;
     bool exits_with_parent;
-    unsigned threads; /* per connection, 1..1024 */
+    unsigned threads;        /* per connection, 1..1024 */
     const char *export_name; /* -e, for --run */
-    const char *address; /* -i, or NULL for every interface */
-    const char *port; /* -p, or NULL for 10809 */
-    const char *pid_file; /* -P, or NULL */
-    const char *unix_path; /* -U, "-" for a private socket, or NULL for TCP */
+    const char *address;     /* -i, or NULL for every interface */
+    const char *port;        /* -p, or NULL for 10809 */
+    const char *pid_file;    /* -P, or NULL */
+    const char *unix_path;   /* -U, "-" for a private socket, or NULL for TCP */
     const char *run_command; /* --run, or NULL */
-    char *plugin; /* name or path; NULL where an action needs none */
-    char **parameters; /* what follows the plugin, up to a NULL */
+    char *plugin;            /* name or path; NULL where an action needs none */
+    char **parameters;       /* what follows the plugin, up to a NULL */
 };
 
 /*

@@ -30,7 +30,8 @@ static struct {
     int api_version;
     unsigned long struct_size;
     int thread_model;
-    bool is_started;
+    bool is_loaded; /* load was called */
+    bool is_started; /* after_fork was called */
 } plugin;
 
 static pthread_mutex_t all_requests_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -50,8 +51,7 @@ static int pread_v1(void *handle, void *buf, uint32_t count, uint64_t offset, ui
     return plugin.table._pread_v1(handle, buf, count, offset);
 }
 
-static int pwrite_v1(void *handle, const void *buf, uint32_t count, uint64_t offset,
-                     uint32_t flags)
+static int pwrite_v1(void *handle, const void *buf, uint32_t count, uint64_t offset, uint32_t flags)
 {
     (void)flags;
     return plugin.table._pwrite_v1(handle, buf, count, offset);
@@ -160,6 +160,7 @@ int plugin_load(const char *path)
         return -1;
     log_debug("loaded plugin %s from %s", plugin.table.name, plugin.path);
     plugin.thread_model = plugin.table._thread_model;
+    plugin.is_loaded = true;
     if (plugin.table.load)
         plugin.table.load();
     return 0;
@@ -281,7 +282,7 @@ void plugin_unload(void)
 {
     if (plugin.is_started && plugin.table.cleanup)
         plugin.table.cleanup();
-    if (plugin.table.unload)
+    if (plugin.is_loaded && plugin.table.unload)
         plugin.table.unload();
     if (plugin.library)
         dlclose(plugin.library);

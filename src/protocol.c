@@ -13,8 +13,8 @@
 
 #include "cleanup.h"
 #include "conn.h"
+#include "export.h"
 #include "extents.h"
-#include "handshake.h"
 #include "io.h"
 #include "log.h"
 #include "transport.h"
@@ -25,9 +25,9 @@
 static const struct command {
     const char *name;
     uint16_t flags; /* valid besides FUA, which is valid for all: "Command flags" */
-    bool is_write; /* EPERM on a read-only export */
+    bool is_write;  /* EPERM on a read-only export */
     bool has_range;
-    bool has_data; /* limited to HANDSHAKE_PAYLOAD_MAX bytes */
+    bool has_data;  /* limited to EXPORT_PAYLOAD_MAX bytes */
     int beyond_end; /* errno for a range beyond the end: "Error values" */
 } commands[] = {
     [NBD_CMD_READ] = { "read", NBD_CMD_FLAG_DF, .has_range = true, .has_data = true,
@@ -110,7 +110,7 @@ static int check_range(const struct conn *conn, const struct request *request)
         return EINVAL;
     if (request->offset > size || request->count > size - request->offset)
         return command->beyond_end;
-    if (command->has_data && request->count > HANDSHAKE_PAYLOAD_MAX)
+    if (command->has_data && request->count > EXPORT_PAYLOAD_MAX)
         return request->flags & NBD_CMD_FLAG_DF ? EOVERFLOW : EINVAL;
     return has_valid_block_size(conn, request) ? 0 : EINVAL;
 }
@@ -138,9 +138,8 @@ static int read_payload(struct conn *conn, struct request *request)
     }
     if (request->count == 0)
         return 1;
-    return request->payload
-               ? transport_recv(conn->transport, request->payload, request->count)
-               : transport_skip(conn->transport, request->count);
+    return request->payload ? transport_recv(conn->transport, request->payload, request->count)
+                            : transport_skip(conn->transport, request->count);
 }
 
 /* The stream ended or broke while it was read. */

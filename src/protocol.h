@@ -11,13 +11,13 @@
 struct conn;
 
 struct request {
-    uint16_t flags; /* NBD_CMD_FLAG_* */
-    uint16_t type; /* NBD_CMD_* */
+    uint16_t flags;  /* NBD_CMD_FLAG_* */
+    uint16_t type;   /* NBD_CMD_* */
     uint64_t cookie; /* the client's, sent back as it came */
     uint64_t offset;
     uint32_t count; /* bytes */
-    int error; /* errno of a request that will be refused, else 0 */
-    void *payload; /* of NBD_CMD_WRITE; the request's, from malloc(3) */
+    int error;      /* errno of a request that will be refused, else 0 */
+    void *payload;  /* of NBD_CMD_WRITE; the request's, from malloc(3) */
 };
 
 /*

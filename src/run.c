@@ -97,8 +97,7 @@ static char *make_script(const char *command, const struct listen_sockets *socke
     return fclose(out) == 0 ? script : NULL;
 }
 
-int run_start(const char *command, const struct listen_sockets *sockets,
-              const char *export_name)
+int run_start(const char *command, const struct listen_sockets *sockets, const char *export_name)
 {
     CLEANUP_FREE char *script = make_script(command, sockets, export_name);
     char *argv[] = { (char[]){ "/bin/sh" }, (char[]){ "-c" }, script, NULL };

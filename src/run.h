@@ -10,8 +10,7 @@ struct listen_sockets;
  * for `sockets` and `export_name`. Returns a pidfd, or -1 after logging. Main
  * thread.
  */
-int run_start(const char *command, const struct listen_sockets *sockets,
-              const char *export_name);
+int run_start(const char *command, const struct listen_sockets *sockets, const char *export_name);
 
 /* Sends the command a signal, if it has not been waited for. Main thread. */
 void run_forward_signal(int number);

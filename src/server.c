@@ -43,10 +43,10 @@ struct client {
 static struct {
     pthread_mutex_t lock;
     struct client *clients; /* under lock */
-    unsigned live_count; /* main thread */
-    unsigned last_number; /* main thread */
-    int ended_fd; /* eventfd, raised when a session is over */
-    bool is_paused; /* main thread: accept(2) failed, wait a moment */
+    unsigned live_count;    /* main thread */
+    unsigned last_number;   /* main thread */
+    int ended_fd;           /* eventfd, raised when a session is over */
+    bool is_paused;         /* main thread: accept(2) failed, wait a moment */
 } server = { .lock = PTHREAD_MUTEX_INITIALIZER, .ended_fd = -1 };
 
 static void *run_client(void *argument)

@@ -32,9 +32,9 @@ struct session {
     bool is_input_done; /* under read_lock */
 
     pthread_mutex_t workers_lock;
-    unsigned readers; /* threads that read or wait for their turn; under workers_lock */
+    unsigned readers;      /* threads that read or wait for their turn; under workers_lock */
     unsigned worker_count; /* under workers_lock */
-    pthread_t *workers; /* limit - 1 of them at most; under workers_lock */
+    pthread_t *workers;    /* limit - 1 of them at most; under workers_lock */
 };
 
 static void enter_thread(struct conn *conn)
@@ -69,8 +69,7 @@ static void leave_reading(struct session *session)
     session->readers--;
     if (session->readers > 0 || session->worker_count + 1 >= session->limit)
         return;
-    int error = pthread_create(&session->workers[session->worker_count], NULL, run_worker,
-                               session);
+    int error = pthread_create(&session->workers[session->worker_count], NULL, run_worker, session);
     if (error) {
         /* The requests are served all the same, fewer at once. */
         log_error("cannot start a thread, serving with %u: %s", session->worker_count + 1,

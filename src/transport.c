@@ -167,8 +167,8 @@ int transport_recv(struct transport *transport, void *buffer, size_t length)
                                 : fill_ahead(transport);
         if (got <= 0)
             return end_of_read(got, done == 0);
-        done += is_direct ? (size_t)got
-                          : take_ahead(transport, (char *)buffer + done, length - done);
+        done +=
+            is_direct ? (size_t)got : take_ahead(transport, (char *)buffer + done, length - done);
     }
     return 1;
 }

@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/* The parsers of parameters: good, bad, and just too large. Prints TAP. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "parse.h"
+
+static int test_count;
+static int failure_count;
+
+static void report(bool is_good, const char *function, const char *text)
+{
+    test_count++;
+    failure_count += !is_good;
+    printf("%sok %d - %s(\"%s\")\n", is_good ? "" : "not ", test_count, function, text);
+}
+
+static void test_size(const char *text, int64_t expected)
+{
+    int64_t value = -1;
+    const char *fault = parse_size(text, &value);
+
+    report(expected < 0 ? fault && value == -1 : !fault && value == expected, "parse_size", text);
+}
+
+static void test_bool(const char *text, int expected)
+{
+    bool value = false;
+    const char *fault = parse_bool(text, &value);
+
+    report(expected < 0 ? fault != NULL : !fault && value == expected, "parse_bool", text);
+}
+
+static void test_int8(const char *text, int expected)
+{
+    int64_t value = 1000;
+    const char *fault = parse_signed(text, INT8_MIN, INT8_MAX, &value);
+
+    report(expected == 1000 ? fault && value == 1000 : !fault && value == expected,
+           "parse_signed 8 bits", text);
+}
+
+static void test_uint64(const char *text, uint64_t expected, bool is_valid)
+{
+    uint64_t value = 7;
+    const char *fault = parse_unsigned(text, UINT64_MAX, &value);
+
+    report(is_valid ? !fault && value == expected : fault && value == 7, "parse_unsigned 64 bits",
+           text);
+}
+
+static void test_probability(const char *text, double expected)
+{
+    double value = -1;
+    const char *fault = parse_probability(text, &value);
+    double difference = value - expected;
+
+    report(expected < 0 ? fault != NULL : !fault && difference < 1e-12 && difference > -1e-12,
+           "parse_probability", text);
+}
+
+static void test_sizes(void)
+{
+    test_size("0", 0);
+    test_size("1", 1);
+    test_size("010", 10);
+    test_size(" +1k", 1024);
+    test_size("1b", 1);
+    test_size("3K", 3072);
+    test_size("1M", 1 << 20);
+    test_size("1g", 1 << 30);
+    test_size("2T", INT64_C(2) << 40);
+    test_size("1p", INT64_C(1) << 50);
+    test_size("7E", INT64_C(7) << 60);
+    test_size("8E", -1);
+    test_size("2s", 1024);
+    test_size("2S", 1024);
+    test_size("9223372036854775807", INT64_MAX);
+    test_size("9223372036854775808", -1);
+    test_size("99999999999999999999", -1);
+    test_size("-1", -1);
+    test_size("-0", -1);
+    test_size("", -1);
+    test_size("K", -1);
+    test_size("+", -1);
+    test_size("1KB", -1);
+    test_size("1 K", -1);
+    test_size("1.5K", -1);
+    test_size("0x10", -1);
+}
+
+static void test_numbers(void)
+{
+    test_int8("0", 0);
+    test_int8("-128", -128);
+    test_int8("127", 127);
+    test_int8("0x7f", 127);
+    test_int8("-010", -8);
+    test_int8("128", 1000);
+    test_int8("-129", 1000);
+    test_int8("99999999999999999999", 1000);
+    test_int8("", 1000);
+    test_int8("1x", 1000);
+    test_int8("x", 1000);
+    test_uint64("18446744073709551615", UINT64_MAX, true);
+    test_uint64("0xffffffffffffffff", UINT64_MAX, true);
+    test_uint64("18446744073709551616", 0, false);
+    test_uint64("-1", 0, false);
+    test_uint64(" -1", 0, false);
+    test_uint64("", 0, false);
+    test_uint64("1 2", 0, false);
+}
+
+static void test_probabilities(void)
+{
+    test_probability("0", 0);
+    test_probability("0.1", 0.1);
+    test_probability("1e-1", 0.1);
+    test_probability("10%", 0.1);
+    test_probability("1:10", 0.1);
+    test_probability("1/10", 0.1);
+    test_probability("200%", 2);
+    test_probability("0:0", 0);
+    test_probability("1:0", -1);
+    test_probability("-1", -1);
+    test_probability("nan", -1);
+    test_probability("inf", -1);
+    test_probability("", -1);
+    test_probability("1:", -1);
+    test_probability("1%%", -1);
+}
+
+int main(void)
+{
+    test_sizes();
+    test_numbers();
+    test_probabilities();
+    test_bool("true", 1);
+    test_bool("YES", 1);
+    test_bool("on", 1);
+    test_bool("1", 1);
+    test_bool("t", 1);
+    test_bool("False", 0);
+    test_bool("no", 0);
+    test_bool("OFF", 0);
+    test_bool("0", 0);
+    test_bool("n", 0);
+    test_bool("", -1);
+    test_bool("2", -1);
+    test_bool("yes ", -1);
+    printf("1..%d\n", test_count);
+    return failure_count ? EXIT_FAILURE : EXIT_SUCCESS;
+}
