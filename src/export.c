@@ -20,12 +20,23 @@
 #include "plugin.h"
 #include "wire.h"
 
+/* Enters the plugin. Returns 0, or -1 where the connection has no use for answers any more. */
+static int begin(struct conn *conn)
+{
+    plugin_enter(conn);
+    if (conn_get_state(conn) < CONN_CLOSING)
+        return 0;
+    plugin_leave(conn);
+    return -1;
+}
+
 /* Asks one question. Returns the callback's answer, or `fallback` without a callback. */
 static int ask(struct conn *conn, int (*callback)(void *handle), int fallback)
 {
     if (!callback)
         return fallback;
-    plugin_enter(conn);
+    if (begin(conn) < 0)
+        return -1;
     int answer = callback(conn->export.handle);
     plugin_leave(conn);
     return answer;
@@ -54,7 +65,8 @@ static int ask_degree(struct conn *conn, int (*callback)(void *handle), int fall
 
 static int ask_size(struct conn *conn)
 {
-    plugin_enter(conn);
+    if (begin(conn) < 0)
+        return -1;
     int64_t size = plugin_get_table()->get_size(conn->export.handle);
     plugin_leave(conn);
 
@@ -93,7 +105,8 @@ static int ask_block_size(struct conn *conn)
 
     if (!table->block_size)
         return 0;
-    plugin_enter(conn);
+    if (begin(conn) < 0)
+        return -1;
     int result = table->block_size(export->handle, &export->block_minimum, &export->block_preferred,
                                    &export->block_maximum);
     plugin_leave(conn);
@@ -160,7 +173,8 @@ const char *export_get_default_name(struct conn *conn)
 
     if (!table->default_export)
         return "";
-    plugin_enter(conn);
+    if (begin(conn) < 0)
+        return NULL;
     const char *name = table->default_export(conn->is_readonly, 0);
     plugin_leave(conn);
     return name && exports_is_valid_string(name) ? name : NULL;
@@ -181,7 +195,8 @@ static int call_open(struct conn *conn, const char *name)
         log_error("cannot open an export: %m");
         return -1;
     }
-    plugin_enter(conn);
+    if (begin(conn) < 0)
+        return -1;
     conn->export.handle = plugin_get_table()->open(conn->is_readonly);
     plugin_leave(conn);
     log_debug("open export %s: %s", log_quote(quoted, conn->export.name),
@@ -259,9 +274,8 @@ const char *export_get_description(struct conn *conn)
 {
     const struct nbdkit_plugin *table = plugin_get_table();
 
-    if (!table->export_description)
+    if (!table->export_description || begin(conn) < 0)
         return NULL;
-    plugin_enter(conn);
     const char *description = table->export_description(conn->export.handle);
     plugin_leave(conn);
     return description && exports_is_valid_string(description) ? description : NULL;
@@ -273,7 +287,8 @@ int export_list(struct conn *conn, struct nbdkit_exports *exports)
     int result = 0;
 
     if (table->list_exports) {
-        plugin_enter(conn);
+        if (begin(conn) < 0)
+            return -1;
         result = table->list_exports(conn->is_readonly, 0, exports);
         plugin_leave(conn);
     }

@@ -63,7 +63,8 @@ static int configure_plugin(const struct options *options)
 
 static void print_version(const struct options *options)
 {
-    printf("%s %s\n", log_get_program(), NBDLAB_VERSION);
+    printf("%s %s (plugin API of nbdkit %s)\n", log_get_program(), NBDLAB_VERSION,
+           NBDKIT_VERSION_STRING);
     if (options->plugin) {
         const char *version = plugin_get_table()->version;
         printf("%s%s%s\n", plugin_get_name(), version ? " " : "", version ? version : "");

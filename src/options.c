@@ -125,10 +125,9 @@ void options_print_help(void)
            name, name, name);
 }
 
-/* Says which option of nbdkit's is still missing, as the user wrote it. */
-static int refuse_not_yet(const char *written)
+static int refuse_not_yet(const char *dashes, const char *name)
 {
-    log_error("option %s is not supported yet", written);
+    log_error("option %s%s is not supported yet", dashes, name);
     return -1;
 }
 
@@ -156,17 +155,32 @@ static int parse_port(const char *value, const char **port)
     return 0;
 }
 
+/* How many long options begin with the name in `written`, "--NAME" or "--NAME=VALUE"? */
+static unsigned count_long_options(const char *written)
+{
+    const char *name = written + 2;
+    unsigned count = 0;
+
+    for (const struct option *option = long_options; option->name; option++)
+        count += strncmp(option->name, name, strcspn(name, "=")) == 0;
+    return count;
+}
+
 static int refuse_unknown(int found, char **argv)
 {
-    static const char hint[] = "; try --help";
+    const char *written = argv[optind - 1];
+    unsigned matches = strncmp(written, "--", 2) == 0 ? count_long_options(written) : 0;
 
     if (found == ':')
-        log_error("option %s needs a value%s", argv[optind - 1], hint);
-    else if (optopt && optopt < OPTION_HELP && argv[optind - 1][1] != '-')
-        log_error("there is no option -%c%s", optopt, hint);
+        log_error("option %s needs a value; try --help", written);
+    else if (matches > 1)
+        log_error("option %s could be one of %u options; try --help", written, matches);
+    else if (matches == 1)
+        log_error("option %s takes no value; try --help", written);
+    else if (optopt && optopt < OPTION_HELP)
+        log_error("there is no option -%c; try --help", optopt);
     else
-        log_error("there is no option %s, or it needs no value, or stands for several%s",
-                  argv[optind - 1], hint);
+        log_error("there is no option %s; try --help", written);
     return -1;
 }
 
@@ -207,9 +221,9 @@ static int set_flag_option(int found, struct options *options)
     }
 }
 
-static int set_option(int found, char **argv, struct options *options)
+static int set_option(int found, int long_index, struct options *options)
 {
-    char letter[] = { '-', (char)found, '\0' };
+    char letter[] = { (char)found, '\0' };
 
     switch (found) {
     case 'e':
@@ -233,17 +247,14 @@ static int set_option(int found, char **argv, struct options *options)
         options->is_foreground = true;
         return 0;
     case OPTION_NOT_YET:
-        return refuse_not_yet(argv[optind - 1]);
+        return refuse_not_yet("--", long_options[long_index].name);
     case '4':
     case '6':
     case 'D':
     case 'g':
     case 'o':
     case 'u':
-        return refuse_not_yet(letter);
-    case '?':
-    case ':':
-        return refuse_unknown(found, argv);
+        return refuse_not_yet("-", letter);
     default:
         return set_flag_option(found, options);
     }
@@ -279,13 +290,17 @@ static int settle(struct options *options)
 int options_parse(int argc, char **argv, struct options *options)
 {
     int found;
+    int long_index = 0;
 
     *options = (struct options){ .threads = THREADS_DEFAULT, .export_name = "" };
     opterr = 0;
     /* Options may follow the plugin's name and its parameters, as in nbdkit. */
-    while ((found = getopt_long(argc, argv, short_options, long_options, NULL)) != -1)
-        if (set_option(found, argv, options) < 0)
+    while ((found = getopt_long(argc, argv, short_options, long_options, &long_index)) != -1) {
+        if (found == '?' || found == ':')
+            return refuse_unknown(found, argv);
+        if (set_option(found, long_index, options) < 0)
             return -1;
+    }
     if (optind < argc)
         options->plugin = argv[optind++];
     options->parameters = argv + optind;

@@ -30,7 +30,7 @@ static struct {
     int api_version;
     unsigned long struct_size;
     int thread_model;
-    bool is_loaded; /* load was called */
+    bool is_loaded;  /* load was called */
     bool is_started; /* after_fork was called */
 } plugin;
 
@@ -295,7 +295,7 @@ int plugin_preconnect(struct conn *conn)
     int result = 0;
 
     plugin_enter(conn);
-    if (plugin.table.preconnect)
+    if (plugin.table.preconnect && conn_get_state(conn) < CONN_CLOSING)
         result = plugin.table.preconnect(conn->is_readonly);
     plugin_leave(conn);
     return result < 0 ? -1 : 0;
