@@ -51,7 +51,7 @@ void log_set_context(const char *context)
     snprintf(thread_context, sizeof thread_context, "%s", context);
 }
 
-/* A control character in a message could forge a line or drive a terminal. */
+/* A control character in a message could drive a terminal. */
 static void neutralise(char *text)
 {
     for (; *text; text++) {
@@ -61,23 +61,40 @@ static void neutralise(char *text)
     }
 }
 
-static void write_line(const char *text, const char *level)
+static void write_to_stderr(const char *line)
 {
-    const char *separator = *thread_context ? ": " : "";
-    char *line;
-
-    if (current_sink == LOG_SYSLOG) {
-        syslog(*level == 'e' ? LOG_ERR : LOG_DEBUG, "%s%s%s", thread_context, separator, text);
-        return;
-    }
-    int length =
-        asprintf(&line, "%s: %s%s%s: %s\n", program_name, thread_context, separator, level, text);
-    if (length < 0)
-        return;
-    if (write(STDERR_FILENO, line, (size_t)length) < 0) {
+    if (write(STDERR_FILENO, line, strlen(line)) < 0) {
         /* Nobody is left to tell. */
     }
-    free(line);
+}
+
+static void write_to_syslog(const char *text, const char *level)
+{
+    syslog(*level == 'e' ? LOG_ERR : LOG_DEBUG, "%s%s%s", thread_context,
+           *thread_context ? ": " : "", text);
+}
+
+/* Each line of a message gets the head of its own: no text can forge a message. */
+static void write_lines(char *text, const char *level)
+{
+    char *all = NULL;
+    size_t length;
+    FILE *out = open_memstream(&all, &length);
+    char *rest = text;
+
+    while (out && rest) {
+        char *line = strsep(&rest, "\n");
+        if (*line == '\0' && line != text)
+            continue;
+        if (current_sink == LOG_SYSLOG)
+            write_to_syslog(line, level);
+        else
+            fprintf(out, "%s: %s%s%s: %s\n", program_name, thread_context,
+                    *thread_context ? ": " : "", level, line);
+    }
+    if (out && fclose(out) == 0)
+        write_to_stderr(all);
+    free(all);
 }
 
 static void log_message(const char *level, const char *format, va_list args)
@@ -87,7 +104,7 @@ static void log_message(const char *level, const char *format, va_list args)
 
     if (vasprintf(&text, format, args) >= 0) {
         neutralise(text);
-        write_line(text, level);
+        write_lines(text, level);
         free(text);
     }
     errno = saved_errno;

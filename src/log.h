@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Messages: "PROGRAM: error: TEXT", from a connection's thread
- * "PROGRAM: PLUGIN[N]: error: TEXT". One write per message, so that lines of
- * several threads never mix. Every function preserves errno, and %m works.
+ * "PROGRAM: PLUGIN[N]: error: TEXT". Each line of a TEXT of several gets
+ * that head; one write per message, so that those of several threads never mix. Every function
+ * preserves errno, and %m works.
  */
 #ifndef LOG_H
 #define LOG_H

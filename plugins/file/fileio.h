@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+#ifndef FILE_FILEIO_H
+#define FILE_FILEIO_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+/* How a file is used; chosen once, the same for all files of a server. */
+struct fileio_options {
+    bool is_readonly;
+    bool must_drop_cache; /* keep what was read and written out of the page cache */
+    int advice;           /* POSIX_FADV_NORMAL, _RANDOM or _SEQUENTIAL for all of it */
+};
+
+/* An open regular file or block device. All functions but open and close may be called by any
+ * number of threads at a time; none takes a lock. Each failure is logged here, with the name. */
+struct fileio {
+    int file_fd;
+    char *name;          /* for messages; owned */
+    uint64_t size_bytes; /* when it was opened; ranges are to lie inside it */
+    bool is_block_device;
+    bool can_write; /* false if asked for, or if the file can only be read */
+    bool must_drop_cache;
+    atomic_bool cannot_punch; /* these are set once the file system has said so */
+    atomic_bool cannot_zero;
+    atomic_bool cannot_allocate;
+};
+
+/* Opens the file at path, which is relative to directory_fd (AT_FDCWD is allowed), and follows
+ * symbolic links. Anything but a regular file or a block device is refused before it is opened.
+ * Returns 0, and the caller is to close it; or -1 with errno, after the error was logged. */
+int fileio_open_file(struct fileio *file, int directory_fd, const char *path,
+                     const struct fileio_options *options);
+void fileio_close_file(struct fileio *file);
+
+/* 0 if path names a regular file or a block device; else -1 with errno. Logs nothing. */
+int fileio_check_type(int directory_fd, const char *path);
+
+/* Each returns 0, or -1 with errno after the error was logged. A file that has become shorter than
+ * the range is an error, EIO: its missing end is never read as zeroes. */
+int fileio_read_range(struct fileio *file, void *buffer, uint32_t count_bytes, uint64_t offset);
+int fileio_write_range(struct fileio *file, const void *buffer, uint32_t count_bytes,
+                       uint64_t offset, bool must_sync);
+int fileio_flush_file(struct fileio *file);
+
+/* Makes the range read as zeroes and, with may_trim, gives its blocks back. With must_be_fast it
+ * never falls back to something as slow as a write. ENOTSUP (not logged): write zeroes instead. */
+int fileio_zero_range(struct fileio *file, uint32_t count_bytes, uint64_t offset, bool may_trim,
+                      bool must_be_fast);
+
+/* Gives the blocks of the range back where the file system can; elsewhere does nothing. */
+int fileio_trim_range(struct fileio *file, uint32_t count_bytes, uint64_t offset);
+
+/* Asks the kernel to read the range ahead. */
+int fileio_cache_range(struct fileio *file, uint32_t count_bytes, uint64_t offset);
+
+/* True if the file can tell its holes. */
+bool fileio_can_find_extents(const struct fileio *file);
+
+/* Stores whether a hole or data is at offset, and in *length_bytes for how many bytes. */
+int fileio_find_extent(struct fileio *file, uint64_t offset, uint64_t *length_bytes, bool *is_hole);
+
+/* True if the file is a block device on a disk that turns. */
+bool fileio_is_rotational(const struct fileio *file);
+
+#endif
