@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# shellcheck shell=bash
+# Completion of nbdlab's command line for bash: options, plugins, files and parameters.
+
+# Prints the names of the plugins that `nbdlab NAME` would find.
+_nbdlab_plugins() {
+    local folder file
+    local -a folders=()
+
+    IFS=: read -r -a folders <<<"${NBDLAB_PLUGIN_PATH-}"
+    folders+=("$("$1" --dump-config 2>/dev/null | sed -n 's/^plugindir=//p')")
+    for folder in "${folders[@]}"; do
+        [[ $folder ]] || continue
+        for file in "$folder"/nbdkit-*-plugin.so; do
+            [[ -e $file ]] || continue
+            file=${file##*/nbdkit-}
+            printf '%s\n' "${file%-plugin.so}"
+        done
+    done
+}
+
+# Prints the first word of the command line that is neither an option nor an option's argument.
+_nbdlab_chosen_plugin() {
+    local i
+
+    for ((i = 1; i < COMP_CWORD; i++)); do
+        case ${COMP_WORDS[i]} in
+        -e | -i | -P | -p | -t | -U | --export | --export-name | --exportname | --ip-addr | \
+            --ipaddr | --pid-file | --pidfile | --port | --run | --threads | --unix)
+            ((i++))
+            [[ ${COMP_WORDS[i]-} != '=' ]] || ((i++))
+            ;;
+        -*) ;;
+        *)
+            printf '%s\n' "${COMP_WORDS[i]}"
+            return
+            ;;
+        esac
+    done
+}
+
+# Prints the keys that a plugin takes.
+_nbdlab_keys() {
+    case ${1##*/} in
+    sh) printf '%s\n' script= sh.timeout= sh.grace= ;;
+    eval)
+        printf '%s=\n' after_fork block_size cache can_cache can_extents can_fast_zero \
+            can_flush can_fua can_multi_conn can_trim can_write can_zero close config \
+            config_complete default_export dump_plugin export_description extents flush \
+            get_ready get_size is_rotational list_exports missing open pread preconnect \
+            pwrite thread_model trim unload zero sh.timeout sh.grace
+        ;;
+    file) printf '%s\n' file= dir= cache= fadvise= ;;
+    memory) printf '%s\n' size= allocator= ;;
+    esac
+}
+
+_nbdlab() {
+    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} key='' plugin
+
+    # bash takes KEY=VALUE for three words.
+    if [[ $cur == '=' ]]; then
+        key=$prev cur=''
+    elif [[ $prev == '=' ]] && ((COMP_CWORD >= 2)); then
+        key=${COMP_WORDS[COMP_CWORD - 2]}
+    elif [[ $prev == -* ]]; then
+        key=$prev
+    fi
+
+    COMPREPLY=()
+    case $key in
+    -U | --unix | -P | --pidfile | --pid-file | file | script)
+        compopt -o filenames
+        mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+        return
+        ;;
+    dir)
+        compopt -o filenames
+        mapfile -t COMPREPLY < <(compgen -d -- "$cur")
+        return
+        ;;
+    -i | --ipaddr | --ip-addr)
+        mapfile -t COMPREPLY < <(compgen -A hostname -W '127.0.0.1 ::1' -- "$cur")
+        return
+        ;;
+    --run)
+        mapfile -t COMPREPLY < <(compgen -c -- "$cur")
+        return
+        ;;
+    cache)
+        mapfile -t COMPREPLY < <(compgen -W 'default none' -- "$cur")
+        return
+        ;;
+    fadvise)
+        mapfile -t COMPREPLY < <(compgen -W 'normal random sequential' -- "$cur")
+        return
+        ;;
+    allocator)
+        mapfile -t COMPREPLY < <(compgen -W sparse -- "$cur")
+        return
+        ;;
+    -e | -p | -t | --export | --export-name | --exportname | --port | --threads) return ;;
+    esac
+
+    if [[ $cur == -* ]]; then
+        mapfile -t COMPREPLY < <(compgen -W '-e -f -i -n -P -p -r -s -t -U -V -v
+            --dump-config --dump-plugin --exit-with-parent --exportname --foreground --help
+            --ipaddr --newstyle --pidfile --port --readonly --run --single --threads --unix
+            --verbose --version' -- "$cur")
+        return
+    fi
+
+    plugin=$(_nbdlab_chosen_plugin)
+    compopt -o filenames
+    if [[ ! $plugin ]]; then
+        mapfile -t COMPREPLY < <(compgen -W "$(_nbdlab_plugins "$1")" -- "$cur"
+            compgen -f -- "$cur")
+        return
+    fi
+    mapfile -t COMPREPLY < <(compgen -W "$(_nbdlab_keys "$plugin")" -- "$cur"
+        [[ ! $cur || $plugin == memory ]] || compgen -f -- "$cur")
+    [[ ${COMPREPLY[0]-} != *= ]] || compopt -o nospace
+}
+
+complete -F _nbdlab nbdlab ./nbdlab
