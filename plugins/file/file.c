@@ -335,6 +335,7 @@ static int file_cache(void *handle, uint32_t count, uint64_t offset, uint32_t fl
 static struct nbdkit_plugin plugin = {
     .name = "file",
     .longname = "nbdlab file plugin",
+    .version = NBDLAB_VERSION,
     .description = "Serves a file, a block device, or the files of a directory",
     .unload = file_unload,
     .dump_plugin = file_dump_plugin,

@@ -174,6 +174,7 @@ static int memory_extents(void *handle, uint32_t count, uint64_t offset, uint32_
 static struct nbdkit_plugin plugin = {
     .name = "memory",
     .longname = "nbdlab memory plugin",
+    .version = NBDLAB_VERSION,
     .description = "A sparse RAM disk that is gone when the server ends",
     .unload = memory_unload,
     .config = memory_config,
