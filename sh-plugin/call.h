@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * One call of the script: run it, decode its exit status, apply the effect,
+ * log. Any thread; no locks.
+ */
+#ifndef CALL_H
+#define CALL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "buf.h"
+#include "status.h"
+
+#define CALL_ARGUMENTS_MAX 4
+
+/* The arguments of a call; NULL for none. */
+#define CALL_ARGUMENTS(...) ((const char *const[]){ __VA_ARGS__, NULL })
+
+struct call {
+    const char *method;
+    const char *const *arguments; /* after the method, at most CALL_ARGUMENTS_MAX; NULL ends them */
+    const void *input;            /* NULL: the script's stdin is /dev/null */
+    size_t input_length;          /* bytes */
+    struct buf *output;           /* takes what the script prints */
+    bool is_boolean;              /* exit status 3 is an answer */
+    const char *missing_hint;     /* if not NULL, it is an error that there is no such method */
+    int missing_errno;            /* of that error; 0 is EIO */
+};
+
+/* The hint for a method that another one (a string literal) promised. */
+#define CALL_PROMISED_BY(question)                                                                 \
+    question " says that there is: write it, or let " question " say no"
+
+/*
+ * Makes the call. STATUS_ERROR has been logged, and nbdkit_set_error called.
+ * STATUS_MISSING is returned only to a call without missing_hint, STATUS_FALSE
+ * only to a boolean call. The output of a call that succeeds is not looked at:
+ * it may be too long, or too short.
+ */
+enum status_result call_run(const struct call *call);
+
+/*
+ * Logs "SCRIPT: METHOD: " and the message, and makes errno_value the callback's
+ * error. Returns -1.
+ */
+int call_fail(const char *method, int errno_value, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+#endif

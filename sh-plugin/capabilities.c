@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The callbacks that ask the script what its disk is and can. Owns the answers
+ * kept in struct connection; the thread that does the handshake enters it.
+ * Calls ask, parse, text and program.
+ *
+ * Whether a script has a method is known only by running it, so what it does
+ * not say is a no. A fragment of the eval plugin is known to be there or not:
+ * there pwrite implies can_write.
+ */
+#include <errno.h>
+#include <string.h>
+
+#define NBDKIT_API_VERSION 2
+#include <nbdkit-plugin.h>
+
+#include "ask.h"
+#include "cleanup.h"
+#include "connection.h"
+#include "methods.h"
+#include "parse.h"
+#include "program.h"
+#include "text.h"
+
+/* Fails because of what the method printed. Returns -1. */
+static int fail_with_output(const char *method, struct buf *output, const char *problem,
+                            const char *remedy)
+{
+    CLEANUP_FREE char *shown = text_join_lines(buf_get_text(output), output->length);
+
+    if (shown == NULL || *shown == '\0')
+        return call_fail(method, EIO, "printed nothing: %s", remedy);
+    return call_fail(method, EIO, "printed '%.200s', which %s: %s", shown, problem, remedy);
+}
+
+int64_t methods_get_size(void *handle)
+{
+    static const char remedy[] = "print the size of the disk in bytes, or with a unit such as 10M";
+    struct connection *connection = handle;
+    BUF_GROWING(output, ASK_TEXT_MAX);
+    int64_t size;
+
+    struct call call = {
+        .method = "get_size",
+        .arguments = CALL_ARGUMENTS(connection->handle),
+        .output = &output,
+        .missing_hint = "a disk needs it: print its size, for example 'echo 10M'",
+    };
+    if (ask_text(&call) != STATUS_OK)
+        return -1;
+    const char *problem = parse_read_size(buf_get_text(&output), &size);
+    return problem == NULL ? size : fail_with_output("get_size", &output, problem, remedy);
+}
+
+/* Asks a question about the disk that the script need not answer. */
+static enum status_result ask_about(const struct connection *connection, const char *method,
+                                    struct buf *output)
+{
+    return ask_text(&(struct call){
+        .method = method,
+        .arguments = CALL_ARGUMENTS(connection->handle),
+        .output = output,
+    });
+}
+
+int methods_block_size(void *handle, uint32_t *minimum, uint32_t *preferred, uint32_t *maximum)
+{
+    BUF_GROWING(output, ASK_TEXT_MAX);
+    uint32_t sizes[3] = { 0, 0, 0 };
+
+    enum status_result result = ask_about(handle, "block_size", &output);
+    if (result == STATUS_ERROR)
+        return -1;
+    if (result == STATUS_OK) {
+        CLEANUP_FREE char *copy = strdup(buf_get_text(&output));
+        const char *problem = copy == NULL ? "is too long" : parse_read_block_sizes(copy, sizes);
+        if (problem != NULL)
+            return fail_with_output("block_size", &output, problem,
+                                    "print the minimum, the preferred and the maximum size");
+    }
+    *minimum = sizes[0];
+    *preferred = sizes[1];
+    *maximum = sizes[2];
+    return 0;
+}
+
+const char *methods_export_description(void *handle)
+{
+    BUF_GROWING(output, ASK_TEXT_MAX);
+
+    if (ask_about(handle, "export_description", &output) != STATUS_OK)
+        return NULL;
+    buf_drop_newline(&output);
+    return nbdkit_strdup_intern(buf_get_text(&output));
+}
+
+/* Asks whether the method that is implied by another one can be used. */
+static int can(const struct connection *connection, const char *question, const char *method)
+{
+    if (!program_is_defined(question) && program_is_defined(method))
+        return 1;
+    return ask_boolean(question, CALL_ARGUMENTS(connection->handle), 0);
+}
+
+int methods_can_write(void *handle)
+{
+    return can(handle, "can_write", "pwrite");
+}
+
+int methods_can_flush(void *handle)
+{
+    struct connection *connection = handle;
+
+    if (connection->can_flush == CONNECTION_NOT_ASKED)
+        connection->can_flush = can(connection, "can_flush", "flush");
+    return connection->can_flush;
+}
+
+int methods_can_trim(void *handle)
+{
+    return can(handle, "can_trim", "trim");
+}
+
+int methods_can_zero(void *handle)
+{
+    struct connection *connection = handle;
+
+    if (connection->can_zero == CONNECTION_NOT_ASKED)
+        connection->can_zero = can(connection, "can_zero", "zero");
+    return connection->can_zero;
+}
+
+int methods_can_extents(void *handle)
+{
+    return can(handle, "can_extents", "extents");
+}
+
+/* Without a zero method, the server fails fast zero requests fast, which is what they are for. */
+int methods_can_fast_zero(void *handle)
+{
+    enum { NOT_SAID = 2 };
+    struct connection *connection = handle;
+    int answer = ask_boolean("can_fast_zero", CALL_ARGUMENTS(connection->handle), NOT_SAID);
+
+    if (answer != NOT_SAID)
+        return answer;
+    answer = methods_can_zero(handle);
+    return answer < 0 ? -1 : !answer;
+}
+
+int methods_can_multi_conn(void *handle)
+{
+    struct connection *connection = handle;
+
+    return ask_boolean("can_multi_conn", CALL_ARGUMENTS(connection->handle), 0);
+}
+
+int methods_is_rotational(void *handle)
+{
+    struct connection *connection = handle;
+
+    return ask_boolean("is_rotational", CALL_ARGUMENTS(connection->handle), 0);
+}
+
+/*
+ * Asks a question that is answered with none, emulate or native; the constants
+ * of can_fua and of can_cache both count from 0 in this order. Returns
+ * if_missing if there is no such method, or -1.
+ */
+static int ask_degree(const struct connection *connection, const char *question, int if_missing)
+{
+    static const char *const words[] = { "none", "emulate", "native", NULL };
+    BUF_GROWING(output, ASK_TEXT_MAX);
+
+    enum status_result result = ask_about(connection, question, &output);
+    if (result == STATUS_MISSING)
+        return if_missing;
+    if (result != STATUS_OK)
+        return -1;
+    int degree = parse_find_word(buf_get_text(&output), words);
+    return degree >= 0 ? degree
+                       : fail_with_output(question, &output, "is not known",
+                                          "print none, emulate or native");
+}
+
+/* By default FUA is done by a flush, where there is one. */
+int methods_can_fua(void *handle)
+{
+    enum { NOT_SAID = 3 };
+    int answer = ask_degree(handle, "can_fua", NOT_SAID);
+
+    if (answer != NOT_SAID)
+        return answer;
+    answer = methods_can_flush(handle);
+    if (answer < 0)
+        return -1;
+    return answer ? NBDKIT_FUA_EMULATE : NBDKIT_FUA_NONE;
+}
+
+int methods_can_cache(void *handle)
+{
+    if (!program_is_defined("can_cache") && program_is_defined("cache"))
+        return NBDKIT_CACHE_NATIVE;
+    return ask_degree(handle, "can_cache", NBDKIT_CACHE_NONE);
+}

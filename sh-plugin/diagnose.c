@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Owns the texts that explain a failed call. Any thread enters it. Calls
+ * text, parse, program and nbdkit_error.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+
+#define NBDKIT_API_VERSION 2
+#include <nbdkit-plugin.h>
+
+#include "cleanup.h"
+#include "diagnose.h"
+#include "parse.h"
+#include "program.h"
+#include "text.h"
+
+#define HOW_MAX 64 /* bytes, how a script ended in words */
+
+static const char *get_text(const char *joined)
+{
+    return joined == NULL ? "(no memory to show it)" : joined;
+}
+
+static const char *get_signal_name(int number, char name[HOW_MAX])
+{
+    const char *abbreviation = sigabbrev_np(number);
+
+    if (abbreviation == NULL)
+        snprintf(name, HOW_MAX, "signal %d", number);
+    else
+        snprintf(name, HOW_MAX, "SIG%s", abbreviation);
+    return name;
+}
+
+/* How the script ended, for a message. */
+static void describe_end(int wait_status, char how[HOW_MAX])
+{
+    static const char *const meanings[STATUS_MAX_KNOWN + 1] = {
+        [4] = " (shut down)",  [5] = " (shut down)",  [6] = " (disconnect at once)",
+        [7] = " (disconnect)", [8] = " (disconnect)",
+    };
+    char name[HOW_MAX];
+
+    if (WIFSIGNALED(wait_status)) {
+        snprintf(how, HOW_MAX, "killed by %.40s", get_signal_name(WTERMSIG(wait_status), name));
+        return;
+    }
+    int number = WEXITSTATUS(wait_status);
+    const char *meaning = number <= STATUS_MAX_KNOWN ? meanings[number] : NULL;
+    snprintf(how, HOW_MAX, "exit status %d%s", number, meaning == NULL ? "" : meaning);
+}
+
+void diagnose_trace_call(const struct diagnose_report *report, const char *const *argv)
+{
+    const struct buf *output = report->output;
+    const struct buf *errors = report->errors;
+    CLEANUP_FREE char *words = text_quote_words(argv);
+    char how[HOW_MAX];
+
+    describe_end(report->end->wait_status, how);
+    nbdkit_debug("%s %s -> %s, %zu bytes, %.1f ms", program_get_name(), get_text(words), how,
+                 output->length + output->dropped, (double)report->end->elapsed_ns / 1e6);
+    if (status_decode_wait(report->end->wait_status).result != STATUS_ERROR && errors->length > 0) {
+        CLEANUP_FREE char *joined = text_join_lines(errors->data, errors->length);
+        nbdkit_debug("%s: %s: stderr: %s", program_get_name(), report->method, get_text(joined));
+    }
+}
+
+int diagnose_log_cut(const struct diagnose_report *report)
+{
+    bool is_timeout = report->end->cut == LIMITS_TIMEOUT;
+    const char *limit = is_timeout ? "(sh.timeout)" : "of the server's stop (sh.grace)";
+    double seconds = is_timeout ? limits_get_timeout_seconds() : limits_get_grace_seconds();
+
+    if (report->end->is_cut_by_child)
+        nbdkit_error("%s: %s ended, but a background process that kept its stdout or stderr open "
+                     "did not within %g seconds %s: killed; redirect both (>/dev/null 2>&1 &)",
+                     program_get_name(), report->method, seconds, limit);
+    else
+        nbdkit_error("%s: %s did not end within %g seconds %s: killed", program_get_name(),
+                     report->method, seconds, limit);
+    return is_timeout ? ETIMEDOUT : ESHUTDOWN;
+}
+
+void diagnose_log_exec(const char *method, int errno_value)
+{
+    nbdkit_error("%s: %s: cannot run it: %s", program_get_name(), method, strerror(errno_value));
+}
+
+/* True if an errno word stands on stdout, where it has no meaning. */
+static bool has_errno_on_stdout(const struct diagnose_report *report)
+{
+    const struct buf *output = report->output;
+
+    return parse_find_errno(output->data, output->length) != 0 &&
+           parse_find_errno(report->errors->data, report->errors->length) == 0;
+}
+
+void diagnose_log_failure(const struct diagnose_report *report, struct status status)
+{
+    const struct buf *errors = report->errors;
+    const char *hint = has_errno_on_stdout(report)
+                           ? "; it printed an errno word on stdout, but these are read from "
+                             "stderr (echo EIO >&2)"
+                           : "";
+    char how[HOW_MAX];
+    bool is_killed = WIFSIGNALED(report->end->wait_status);
+
+    describe_end(report->end->wait_status, how);
+    if (errors->length == 0) {
+        nbdkit_error("%s: %s: %s%s%s", program_get_name(), report->method, how,
+                     is_killed ? "" : " and no message on stderr", hint);
+        return;
+    }
+    CLEANUP_FREE char *joined = text_join_lines(errors->data, errors->length);
+    if (is_killed || status.effect != STATUS_EFFECT_NONE)
+        nbdkit_error("%s: %s: %s: %s%s", program_get_name(), report->method, how, get_text(joined),
+                     hint);
+    else
+        nbdkit_error("%s: %s: %s%s", program_get_name(), report->method, get_text(joined), hint);
+}
+
+void diagnose_log_false(const struct diagnose_report *report)
+{
+    nbdkit_error("%s: %s: exit status 3 means false, but this method is no question: exit with "
+                 "0 for success, or with 1 for an error",
+                 program_get_name(), report->method);
+}
+
+void diagnose_log_missing(const struct diagnose_report *report, const char *hint)
+{
+    const struct buf *errors = report->errors;
+    CLEANUP_FREE char *joined = text_join_lines(errors->data, errors->length);
+
+    nbdkit_error("%s: %s: there is no such method (exit status 2), but %s%s%s", program_get_name(),
+                 report->method, hint, errors->length == 0 ? "" : "; its stderr: ",
+                 errors->length == 0 ? "" : get_text(joined));
+}
+
+void diagnose_log_complaint(const struct diagnose_report *report)
+{
+    CLEANUP_FREE char *joined = text_join_lines(report->errors->data, report->errors->length);
+
+    nbdkit_error("%s: %s: the shell gave up (exit status 2): %s", program_get_name(),
+                 report->method, get_text(joined));
+}

@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The eval plugin: a disk whose methods are shell fragments of the command
+ * line. Owns the fragments, set while the server is configured. Calls methods,
+ * ask, limits and lifetime.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#define NBDKIT_API_VERSION 2
+#include <nbdkit-plugin.h>
+
+#include "ask.h"
+#include "lifetime.h"
+#include "limits.h"
+#include "methods.h"
+#include "program.h"
+
+#define THREAD_MODEL NBDKIT_THREAD_MODEL_PARALLEL
+
+static struct fragment {
+    const char *method;
+    const char *text; /* the server's; NULL if the user gave none */
+} fragments[] = {
+    { "after_fork", NULL },     { "block_size", NULL },    { "cache", NULL },
+    { "can_cache", NULL },      { "can_extents", NULL },   { "can_fast_zero", NULL },
+    { "can_flush", NULL },      { "can_fua", NULL },       { "can_multi_conn", NULL },
+    { "can_trim", NULL },       { "can_write", NULL },     { "can_zero", NULL },
+    { "close", NULL },          { "config", NULL },        { "config_complete", NULL },
+    { "default_export", NULL }, { "dump_plugin", NULL },   { "export_description", NULL },
+    { "extents", NULL },        { "flush", NULL },         { "get_ready", NULL },
+    { "get_size", NULL },       { "is_rotational", NULL }, { "list_exports", NULL },
+    { "missing", NULL },        { "open", NULL },          { "pread", NULL },
+    { "preconnect", NULL },     { "pwrite", NULL },        { "thread_model", NULL },
+    { "trim", NULL },           { "unload", NULL },        { "zero", NULL },
+};
+
+static struct fragment *find_fragment(const char *method)
+{
+    for (size_t i = 0; i < sizeof(fragments) / sizeof(fragments[0]); i++)
+        if (strcmp(fragments[i].method, method) == 0)
+            return &fragments[i];
+    return NULL;
+}
+
+bool program_is_defined(const char *method)
+{
+    const struct fragment *fragment = find_fragment(method);
+
+    return fragment != NULL && fragment->text != NULL;
+}
+
+size_t program_get_words(const char *method, const char *words[PROGRAM_WORDS_MAX])
+{
+    const char *source = program_is_defined(method) ? method : "missing";
+
+    if (!program_is_defined(source))
+        return 0;
+    words[0] = "/bin/sh";
+    words[1] = "-c";
+    words[2] = "--";
+    words[3] = find_fragment(source)->text;
+    words[4] = source; /* $0 */
+    return 5;
+}
+
+const char *program_get_name(void)
+{
+    return "eval";
+}
+
+static void load(void)
+{
+    if (lifetime_begin() < 0)
+        exit(EXIT_FAILURE);
+}
+
+static void unload(void)
+{
+    ask_optional("unload", CALL_ARGUMENTS(NULL));
+    lifetime_end();
+}
+
+static int config(const char *key, const char *value)
+{
+    int taken = limits_set_parameter(key, value);
+    struct fragment *fragment = find_fragment(key);
+
+    if (taken != 0)
+        return taken < 0 ? -1 : 0;
+    if (fragment != NULL && fragment->text != NULL) {
+        nbdkit_error("%s=... is given twice: leave one out", key);
+        return -1;
+    }
+    if (fragment != NULL) {
+        fragment->text = value;
+        return 0;
+    }
+    if (program_is_defined("config") || program_is_defined("missing"))
+        return methods_config(key, value);
+    nbdkit_error("unknown parameter '%s': it is not a method, and there is no config=SCRIPT before "
+                 "it to take it",
+                 key);
+    return -1;
+}
+
+static int config_complete(void)
+{
+    if (!program_is_defined("get_size")) {
+        nbdkit_error("a disk needs get_size=SCRIPT, which prints its size: get_size='echo 1M'");
+        return -1;
+    }
+    if (!program_is_defined("pread") && !program_is_defined("missing")) {
+        nbdkit_error("a disk needs pread=SCRIPT, which prints $3 bytes from offset $4 on: "
+                     "pread='head -c $3 /dev/zero'");
+        return -1;
+    }
+    return methods_config_complete();
+}
+
+static struct nbdkit_plugin plugin = {
+    .name = "eval",
+    .longname = "nbdlab eval plugin",
+    .version = NBDLAB_VERSION,
+    .description = "a disk whose methods are shell fragments of the command line",
+    .load = load,
+    .unload = unload,
+    .config = config,
+    .config_complete = config_complete,
+    .config_help =
+        "METHOD=SCRIPT       (get_size and pread are required) the shell fragment of a method\n"
+        "missing=SCRIPT      the fragment of the methods that are not given\n"
+        "sh.timeout=SECONDS  how long each call may take (0: any time)\n"
+        "sh.grace=SECONDS    how long calls may go on when the server stops (5)\n"
+        "Other parameters are passed to config=SCRIPT.",
+    .thread_model = methods_thread_model,
+    .dump_plugin = methods_dump_plugin,
+    METHODS_MEMBERS,
+};
+
+NBDKIT_REGISTER_PLUGIN(plugin)

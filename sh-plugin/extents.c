@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The callback extents. Owns nothing; any thread of the server enters it. Calls
+ * ask, parse, text and nbdkit_add_extent.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdbool.h>
+#include <string.h>
+
+#define NBDKIT_API_VERSION 2
+#include <nbdkit-plugin.h>
+
+#include "ask.h"
+#include "cleanup.h"
+#include "connection.h"
+#include "methods.h"
+#include "parse.h"
+#include "text.h"
+
+#define EXTENTS_MAX (1024 * 1024) /* more are ignored, as the server does */
+
+/* Fails because of the current line. Returns -1. */
+static int fail_at_line(const struct parse_lines *lines, const char *problem, uint64_t offset)
+{
+    CLEANUP_FREE char *shown = text_join_lines(lines->line, strlen(lines->line));
+
+    return call_fail("extents", EIO, "line %zu, '%.200s', %s %" PRIu64, lines->number,
+                     shown == NULL ? "" : shown, problem, offset);
+}
+
+/* Adds the extents of text that touch the bytes from start up to end. Returns 0 or -1. */
+static int add_extents(char *text, uint64_t start, uint64_t end, struct nbdkit_extents *extents)
+{
+    struct parse_lines lines = { .next = text };
+    struct parse_extent extent;
+    uint64_t reached = start; /* where the next extent has to begin; the first may begin before */
+    bool is_first = true;
+    size_t count = 0;
+    int result;
+
+    for (; (result = parse_next_extent(&lines, &extent)) > 0; is_first = false) {
+        if (is_first && extent.offset > start)
+            return fail_at_line(&lines, "begins beyond the request: begin at or before byte",
+                                start);
+        if (!is_first && extent.offset != reached)
+            return fail_at_line(&lines, "does not follow the line before, which ends at byte",
+                                reached);
+        reached = extent.offset + extent.length;
+        if (reached <= start || extent.offset >= end || count++ >= EXTENTS_MAX)
+            continue;
+        if (nbdkit_add_extent(extents, extent.offset, extent.length,
+                              extent.type & (NBDKIT_EXTENT_HOLE | NBDKIT_EXTENT_ZERO)) < 0)
+            return -1;
+    }
+    if (result < 0)
+        return fail_at_line(&lines,
+                            "is not 'OFFSET LENGTH [TYPE]', where TYPE is a number, hole, "
+                            "zero or hole,zero; the request begins at byte",
+                            start);
+    if (reached <= start)
+        return call_fail("extents", EIO,
+                         "no line covers byte %" PRIu64 ", where the request "
+                         "begins: print extents from there on",
+                         start);
+    return 0;
+}
+
+int methods_extents(void *handle, uint32_t count, uint64_t offset, uint32_t flags,
+                    struct nbdkit_extents *extents)
+{
+    struct connection *connection = handle;
+    struct methods_range range = methods_format_range(count, offset);
+    BUF_GROWING(output, ASK_LIST_MAX);
+
+    struct call call = {
+        .method = "extents",
+        .arguments = CALL_ARGUMENTS(connection->handle, range.count, range.offset,
+                                    flags & NBDKIT_FLAG_REQ_ONE ? "req_one" : ""),
+        .output = &output,
+        .missing_hint = CALL_PROMISED_BY("can_extents"),
+    };
+    if (ask_text(&call) != STATUS_OK)
+        return -1;
+    return add_extents(buf_get_text(&output), offset, offset + count, extents);
+}

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The process groups of scripts that ended and left children behind. That is
+ * allowed while the server runs; when it ends, they end. Any thread.
+ */
+#ifndef GROUPS_H
+#define GROUPS_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+/*
+ * Remembers the process group of a script that was waited for, if it still has
+ * members, and forgets the groups that have none any more.
+ */
+void groups_remember(pid_t group);
+
+/*
+ * Ends every group that is remembered: SIGTERM, then SIGKILL a second later,
+ * or at once if is_abrupt. Returns when none is left, or after SIGKILL.
+ */
+void groups_end_all(bool is_abrupt);
+
+#endif

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Owns sh.timeout, sh.grace and the moment when the server began to stop. The
+ * parameters change only while the server is configured; any thread reads
+ * them. Calls parse and nbdkit_error.
+ */
+#include <stdatomic.h>
+#include <stddef.h>
+#include <string.h>
+#include <time.h>
+
+#define NBDKIT_API_VERSION 2
+#include <nbdkit-plugin.h>
+
+#include "limits.h"
+#include "parse.h"
+
+#define NANOSECONDS_PER_SECOND INT64_C(1000000000)
+
+/*
+ * Calls that begin when the grace is nearly or fully over still get a moment,
+ * so that close and unload work after another method hung. The moment shrinks
+ * when there were many, for the server must be gone two seconds after the grace.
+ */
+#define LAST_MOMENT_NS (250 * LIMITS_NANOSECONDS_PER_MS)
+#define LAST_MOMENT_OF_MANY_NS (20 * LIMITS_NANOSECONDS_PER_MS)
+#define MANY_AFTER_NS (1400 * LIMITS_NANOSECONDS_PER_MS)
+
+static int64_t timeout_ns;
+static int64_t grace_ns = 5 * NANOSECONDS_PER_SECOND;
+static _Atomic int64_t stop_ns; /* 0 until the server is seen to stop */
+
+int limits_set_parameter(const char *key, const char *value)
+{
+    int64_t *target = NULL;
+
+    if (strncmp(key, "sh.", 3) != 0)
+        return 0;
+    if (strcmp(key, "sh.timeout") == 0)
+        target = &timeout_ns;
+    else if (strcmp(key, "sh.grace") == 0)
+        target = &grace_ns;
+    if (target == NULL) {
+        nbdkit_error("unknown parameter '%s': of the parameters that begin with 'sh.' there are "
+                     "sh.timeout=SECONDS and sh.grace=SECONDS",
+                     key);
+        return -1;
+    }
+    if (parse_read_seconds(value, target) < 0) {
+        nbdkit_error("%s=%s: give a number of seconds, such as 30 or 2.5", key, value);
+        return -1;
+    }
+    return 1;
+}
+
+double limits_get_timeout_seconds(void)
+{
+    return (double)timeout_ns / (double)NANOSECONDS_PER_SECOND;
+}
+
+double limits_get_grace_seconds(void)
+{
+    return (double)grace_ns / (double)NANOSECONDS_PER_SECOND;
+}
+
+int64_t limits_read_clock(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec * NANOSECONDS_PER_SECOND + now.tv_nsec;
+}
+
+void limits_note_stop(int64_t now_ns)
+{
+    int64_t unset = 0;
+
+    atomic_compare_exchange_strong(&stop_ns, &unset, now_ns);
+}
+
+/* When a call has to end that began at start_ns, given that the server stops. */
+static struct limits_deadline get_stop_deadline(int64_t start_ns, int64_t stop)
+{
+    int64_t grace_end = stop + grace_ns;
+    int64_t moment = start_ns < grace_end + MANY_AFTER_NS ? LAST_MOMENT_NS : LAST_MOMENT_OF_MANY_NS;
+    struct limits_deadline deadline = { grace_end, LIMITS_STOP, false };
+
+    if (start_ns > stop && start_ns + moment > grace_end) {
+        deadline.when_ns = start_ns + moment;
+        deadline.is_abrupt = true;
+    }
+    return deadline;
+}
+
+struct limits_deadline limits_get_deadline(int64_t start_ns)
+{
+    struct limits_deadline deadline = { INT64_MAX, LIMITS_NONE, false };
+    int64_t stop = atomic_load(&stop_ns);
+
+    if (timeout_ns > 0)
+        deadline = (struct limits_deadline){ start_ns + timeout_ns, LIMITS_TIMEOUT, false };
+    if (stop != 0) {
+        struct limits_deadline at_stop = get_stop_deadline(start_ns, stop);
+        if (at_stop.when_ns < deadline.when_ns)
+            deadline = at_stop;
+        deadline.is_abrupt = at_stop.is_abrupt;
+    }
+    return deadline;
+}
+
+bool limits_is_grace_over(void)
+{
+    int64_t stop = atomic_load(&stop_ns);
+
+    return stop != 0 && limits_read_clock() > stop + grace_ns;
+}

@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Looks at a script before it is first run, and saves one that comes from
+ * standard input. Owns nothing; entered by the thread that configures the
+ * server. Calls libc and nbdkit_error.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define NBDKIT_API_VERSION 2
+#include <nbdkit-plugin.h>
+
+#include "cleanup.h"
+#include "script.h"
+
+#define HEAD_MAX 256 /* bytes; the kernel looks for the interpreter in as many */
+
+/* Reads the beginning of the file. Returns its length, or -1. */
+static ssize_t read_head(const char *path, char head[HEAD_MAX + 1])
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+    if (fd < 0)
+        return -1;
+    ssize_t length = read(fd, head, HEAD_MAX);
+    close(fd);
+    head[length < 0 ? 0 : length] = '\0';
+    return length;
+}
+
+/* line begins with "#!" and is cut to its interpreter. Returns 0 or -1. */
+static int check_interpreter(const char *path, char *line)
+{
+    char *interpreter = line + 2 + strspn(line + 2, " \t");
+
+    interpreter[strcspn(interpreter, " \t")] = '\0';
+    if (access(interpreter, X_OK) == 0)
+        return 0;
+    nbdkit_error("%s: line 1 names the interpreter '%.200s': %s: install it, or correct the line",
+                 path, interpreter, strerror(errno));
+    return -1;
+}
+
+static int check_type(const char *path)
+{
+    struct stat status;
+
+    if (stat(path, &status) < 0) {
+        nbdkit_error("%s: %s: give the path of the script", path, strerror(errno));
+        return -1;
+    }
+    if (!S_ISREG(status.st_mode)) {
+        nbdkit_error("%s: this is %s, not a script: give the path of the script", path,
+                     S_ISDIR(status.st_mode) ? "a directory" : "not a regular file");
+        return -1;
+    }
+    if (access(path, X_OK) < 0) {
+        nbdkit_error("%s: not executable: run 'chmod +x %s'", path, path);
+        return -1;
+    }
+    return 0;
+}
+
+int script_check_file(const char *path, bool *needs_shell)
+{
+    char head[HEAD_MAX + 1];
+
+    *needs_shell = false;
+    if (check_type(path) < 0)
+        return -1;
+    ssize_t length = read_head(path, head);
+    /* A program need not be readable, nor text. */
+    if (length < 0 || memchr(head, '\0', (size_t)length) != NULL)
+        return 0;
+    size_t end = strcspn(head, "\n");
+    if (end > 0 && head[end] == '\n' && head[end - 1] == '\r') {
+        nbdkit_error("%s: line 1 ends with a carriage return, as in Windows: run "
+                     "\"sed -i 's/\\r$//' %s\"",
+                     path, path);
+        return -1;
+    }
+    head[end] = '\0';
+    if (strncmp(head, "#!", 2) == 0)
+        return check_interpreter(path, head);
+    *needs_shell = true;
+    return 0;
+}
+
+/* Copies from one descriptor to the other. Returns 0, or -1 with errno. */
+static int copy_all(int from_fd, int to_fd)
+{
+    char block[65536];
+    ssize_t count;
+
+    while ((count = read(from_fd, block, sizeof(block))) > 0)
+        for (ssize_t done = 0, written; done < count; done += written) {
+            written = write(to_fd, block + done, (size_t)(count - done));
+            if (written < 0)
+                return -1;
+        }
+    return count < 0 ? -1 : 0;
+}
+
+int script_save_stdin(const char *path)
+{
+    if (!nbdkit_stdio_safe()) {
+        nbdkit_error("script=- reads the script from standard input, which the client uses "
+                     "(-s): save the script in a file");
+        return -1;
+    }
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0700);
+    int result = fd < 0 ? -1 : copy_all(STDIN_FILENO, fd);
+    if (result < 0)
+        nbdkit_error("cannot save the script in %s: %s", path, strerror(errno));
+    if (fd >= 0)
+        close(fd);
+    return result;
+}

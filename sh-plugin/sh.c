@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The sh plugin: a disk that is a script. Owns the script's path and its magic
+ * key, set while the server is configured. Calls methods, ask, script, limits
+ * and lifetime.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define NBDKIT_API_VERSION 2
+#include <nbdkit-plugin.h>
+
+#include "ask.h"
+#include "cleanup.h"
+#include "lifetime.h"
+#include "limits.h"
+#include "methods.h"
+#include "program.h"
+#include "script.h"
+
+#define THREAD_MODEL NBDKIT_THREAD_MODEL_PARALLEL
+
+static const char *name = "sh"; /* as the user calls the script */
+static char *path;              /* absolute; NULL until the script is given */
+static bool needs_shell;
+static char *magic_key; /* what the script calls a bare parameter, or NULL */
+
+size_t program_get_words(const char *method, const char *words[PROGRAM_WORDS_MAX])
+{
+    size_t count = 0;
+
+    (void)method;
+    if (path == NULL)
+        return 0;
+    if (needs_shell)
+        words[count++] = "/bin/sh";
+    words[count++] = path;
+    return count;
+}
+
+/* Only a run of the script tells. */
+bool program_is_defined(const char *method)
+{
+    (void)method;
+    return false;
+}
+
+const char *program_get_name(void)
+{
+    return name;
+}
+
+static void load(void)
+{
+    if (lifetime_begin() < 0)
+        exit(EXIT_FAILURE);
+}
+
+static void unload(void)
+{
+    ask_optional("unload", CALL_ARGUMENTS(NULL));
+    lifetime_end();
+    free(path);
+    path = NULL;
+    free(magic_key);
+    magic_key = NULL;
+}
+
+/* Finds the absolute path of the script, after saving it if it is given inline. */
+static char *locate_script(const char *value)
+{
+    CLEANUP_FREE char *inline_path = NULL;
+    char *located = NULL;
+
+    if (strcmp(value, "-") != 0) {
+        name = value;
+        if (script_check_file(value, &needs_shell) == 0 &&
+            (located = realpath(value, NULL)) == NULL)
+            nbdkit_error("%s: %s", value, strerror(errno));
+        return located;
+    }
+    name = "inline script";
+    if (asprintf(&inline_path, "%s/inline-script.sh", lifetime_get_tmpdir()) < 0) {
+        inline_path = NULL;
+        nbdkit_error("no memory");
+        return NULL;
+    }
+    if (script_save_stdin(inline_path) == 0 && script_check_file(inline_path, &needs_shell) == 0)
+        located = strdup(inline_path);
+    return located;
+}
+
+static int ask_magic_key(void)
+{
+    BUF_GROWING(output, ASK_TEXT_MAX);
+    struct call call = {
+        .method = "magic_config_key",
+        .arguments = CALL_ARGUMENTS(NULL),
+        .output = &output,
+    };
+
+    enum status_result result = ask_text(&call);
+    if (result != STATUS_OK)
+        return result == STATUS_ERROR ? -1 : 0;
+    buf_drop_newline(&output);
+    if (output.length > 0)
+        magic_key = strdup(buf_get_text(&output));
+    return 0;
+}
+
+static int set_script(const char *value)
+{
+    path = locate_script(value);
+    if (path != NULL && ask_optional("load", CALL_ARGUMENTS(NULL)) == 0 && ask_magic_key() == 0)
+        return 0;
+    /* A script that could not begin is not asked to unload. */
+    free(path);
+    path = NULL;
+    return -1;
+}
+
+static int config(const char *key, const char *value)
+{
+    int taken = limits_set_parameter(key, value);
+    bool is_bare = strcmp(key, "script") == 0;
+
+    if (taken != 0)
+        return taken < 0 ? -1 : 0;
+    if (path == NULL && is_bare)
+        return set_script(value);
+    if (path == NULL) {
+        nbdkit_error("the first parameter must be the script, not %s=%s", key, value);
+        return -1;
+    }
+    if (!is_bare)
+        return methods_config(key, value);
+    if (magic_key != NULL)
+        return methods_config(magic_key, value);
+    nbdkit_error("%s: expecting KEY=VALUE, not '%s': the script has no magic_config_key method to "
+                 "name a key for it",
+                 name, value);
+    return -1;
+}
+
+static int config_complete(void)
+{
+    if (path != NULL)
+        return methods_config_complete();
+    nbdkit_error("no script: give its path as the first parameter");
+    return -1;
+}
+
+static int thread_model(void)
+{
+    return path == NULL ? THREAD_MODEL : methods_thread_model();
+}
+
+static struct nbdkit_plugin plugin = {
+    .name = "sh",
+    .longname = "nbdlab sh plugin",
+    .version = NBDLAB_VERSION,
+    .description = "a disk whose methods are one script",
+    .load = load,
+    .unload = unload,
+    .config = config,
+    .config_complete = config_complete,
+    .config_help = "script=FILE         (required) the script, or - for standard input\n"
+                   "sh.timeout=SECONDS  how long each call may take (0: any time)\n"
+                   "sh.grace=SECONDS    how long calls may go on when the server stops (5)\n"
+                   "Other parameters are passed to the script.",
+    .magic_config_key = "script",
+    .thread_model = thread_model,
+    .dump_plugin = methods_dump_plugin,
+    METHODS_MEMBERS,
+};
+
+NBDKIT_REGISTER_PLUGIN(plugin)

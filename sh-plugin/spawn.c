@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Owns a child from posix_spawn to waitpid. Any thread enters it, and all state
+ * is on that thread's stack. Calls buf, limits, groups and nbdkit_stop_fd.
+ *
+ * The child is not waited for before the call is over: as long as it is a
+ * zombie, its process group cannot become somebody else's, and may be signalled.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/pidfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define NBDKIT_API_VERSION 2
+#include <nbdkit-plugin.h>
+
+#include "groups.h"
+#include "spawn.h"
+
+#define TERM_NS (1000 * LIMITS_NANOSECONDS_PER_MS) /* between SIGTERM and SIGKILL */
+#define KILL_MS 1000                               /* that a killed child may take to die */
+#define PIPE_DEFAULT_BYTES 65536
+#define PIPE_MAX_BYTES (1024 * 1024)
+
+enum { INPUT, OUTPUT, ERRORS, EXIT, STOP, POLL_COUNT };
+
+struct child {
+    const struct spawn_job *job;
+    struct spawn_end *end;
+    struct pollfd poll[POLL_COUNT]; /* our ends; fd is -1 where closed */
+    int child_fds[3];               /* its stdin, stdout, stderr; -1: /dev/null, or closed */
+    pid_t pid;
+    int64_t start_ns;
+    struct limits_deadline deadline;
+    size_t input_sent; /* bytes */
+    bool is_terminated;
+    bool is_killed;
+    bool has_exited;
+};
+
+static void close_fd(int *fd)
+{
+    if (*fd >= 0)
+        close(*fd);
+    *fd = -1;
+}
+
+/* A larger pipe spares system calls; if the kernel refuses, the default will do. */
+static void enlarge_pipe(int fd, size_t expected)
+{
+    if (expected > PIPE_DEFAULT_BYTES)
+        fcntl(fd, F_SETPIPE_SZ, expected < PIPE_MAX_BYTES ? (int)expected : PIPE_MAX_BYTES);
+}
+
+/* Makes the pipe for the child's descriptor which (0 to 2). Returns 0 or an errno. */
+static int make_pipe(struct child *child, int which, size_t expected)
+{
+    int ends[2];
+    int ours = which == INPUT ? 1 : 0;
+
+    if (pipe2(ends, O_CLOEXEC) < 0)
+        return errno;
+    fcntl(ends[ours], F_SETFL, O_NONBLOCK);
+    enlarge_pipe(ends[ours], expected);
+    child->poll[which].fd = ends[ours];
+    child->poll[which].events = which == INPUT ? POLLOUT : POLLIN;
+    child->child_fds[which] = ends[1 - ours];
+    return 0;
+}
+
+static int make_pipes(struct child *child)
+{
+    const struct spawn_job *job = child->job;
+    size_t expected = job->output->is_callers ? job->output->limit : 0;
+    int error = job->input == NULL ? 0 : make_pipe(child, INPUT, job->input_length);
+
+    if (error == 0)
+        error = make_pipe(child, OUTPUT, expected);
+    return error != 0 ? error : make_pipe(child, ERRORS, 0);
+}
+
+static int fill_actions(posix_spawn_file_actions_t *actions, const int child_fds[3])
+{
+    int error = 0;
+
+    if (child_fds[0] < 0)
+        error = posix_spawn_file_actions_addopen(actions, 0, "/dev/null", O_RDONLY, 0);
+    for (int fd = 0; fd < 3 && error == 0; fd++)
+        if (child_fds[fd] >= 0)
+            error = posix_spawn_file_actions_adddup2(actions, child_fds[fd], fd);
+    return error;
+}
+
+static void fill_attributes(posix_spawnattr_t *attributes)
+{
+    sigset_t none, all;
+
+    sigemptyset(&none);
+    sigfillset(&all);
+    posix_spawnattr_setflags(attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK |
+                                             POSIX_SPAWN_SETSIGDEF);
+    posix_spawnattr_setpgroup(attributes, 0);
+    posix_spawnattr_setsigmask(attributes, &none);
+    posix_spawnattr_setsigdefault(attributes, &all);
+}
+
+static int start_child(struct child *child)
+{
+    char *const *argv = (char *const *)(uintptr_t)child->job->argv;
+    posix_spawn_file_actions_t actions;
+    posix_spawnattr_t attributes;
+
+    posix_spawn_file_actions_init(&actions);
+    posix_spawnattr_init(&attributes);
+    fill_attributes(&attributes);
+    int error = fill_actions(&actions, child->child_fds);
+    if (error == 0)
+        error =
+            posix_spawn(&child->pid, argv[0], &actions, &attributes, argv, child->job->environment);
+    posix_spawnattr_destroy(&attributes);
+    posix_spawn_file_actions_destroy(&actions);
+    return error;
+}
+
+static void signal_group(const struct child *child, int signal_number)
+{
+    kill(-child->pid, signal_number);
+}
+
+static void feed_input(struct child *child)
+{
+    const char *input = child->job->input;
+    size_t left = child->job->input_length - child->input_sent;
+    ssize_t count = write(child->poll[INPUT].fd, input + child->input_sent, left);
+
+    if (count > 0)
+        child->input_sent += (size_t)count;
+    /* EPIPE: the child does not want the rest. Its exit status will tell whether that is fine. */
+    if (child->input_sent == child->job->input_length ||
+        (count < 0 && errno != EAGAIN && errno != EINTR))
+        close_fd(&child->poll[INPUT].fd);
+}
+
+static void drain(struct child *child, int which, struct buf *buf)
+{
+    ssize_t count = buf_read_fd(buf, child->poll[which].fd);
+
+    if (count == 0 || (count < 0 && errno != EAGAIN && errno != EINTR))
+        close_fd(&child->poll[which].fd);
+}
+
+static void notice_stop(struct child *child, int64_t now_ns)
+{
+    limits_note_stop(now_ns);
+    child->poll[STOP].fd = -1;
+    if (!child->is_terminated)
+        child->deadline = limits_get_deadline(child->start_ns);
+}
+
+static void notice_exit(struct child *child)
+{
+    child->has_exited = true;
+    close_fd(&child->poll[EXIT].fd);
+    close_fd(&child->poll[INPUT].fd);
+}
+
+/* The time is over: the first time SIGTERM, then SIGKILL. */
+static void escalate(struct child *child, int64_t now_ns)
+{
+    if (child->end->cut == LIMITS_NONE) {
+        child->end->cut = child->deadline.cause;
+        child->end->is_cut_by_child = child->has_exited;
+    }
+    if (child->is_terminated || child->deadline.is_abrupt) {
+        signal_group(child, SIGKILL);
+        child->is_killed = true;
+        return;
+    }
+    signal_group(child, SIGTERM);
+    signal_group(child, SIGCONT);
+    child->is_terminated = true;
+    child->deadline.when_ns = now_ns + TERM_NS;
+}
+
+/* Milliseconds until the deadline, rounded up, for poll(2). */
+static int get_wait_ms(const struct child *child, int64_t now_ns)
+{
+    int64_t left = child->deadline.when_ns - now_ns;
+
+    if (child->deadline.when_ns == INT64_MAX)
+        return -1;
+    if (left > 3600 * 1000 * LIMITS_NANOSECONDS_PER_MS)
+        return 3600 * 1000;
+    return left <= 0 ? 0
+                     : (int)((left + LIMITS_NANOSECONDS_PER_MS - 1) / LIMITS_NANOSECONDS_PER_MS);
+}
+
+static void handle_events(struct child *child)
+{
+    const struct pollfd *events = child->poll;
+
+    if (events[OUTPUT].revents != 0)
+        drain(child, OUTPUT, child->job->output);
+    if (events[ERRORS].revents != 0)
+        drain(child, ERRORS, child->job->errors);
+    if (events[INPUT].revents != 0)
+        feed_input(child);
+    if (events[EXIT].revents != 0)
+        notice_exit(child);
+    if (events[STOP].revents != 0)
+        notice_stop(child, limits_read_clock());
+}
+
+static bool is_over(const struct child *child)
+{
+    return child->is_killed ||
+           (child->has_exited && child->poll[OUTPUT].fd < 0 && child->poll[ERRORS].fd < 0);
+}
+
+static void attend_child(struct child *child)
+{
+    while (!is_over(child)) {
+        int ready = poll(child->poll, POLL_COUNT, get_wait_ms(child, limits_read_clock()));
+        int64_t now_ns = limits_read_clock();
+
+        if (ready > 0)
+            handle_events(child);
+        if (!is_over(child) && now_ns >= child->deadline.when_ns)
+            escalate(child, now_ns);
+    }
+}
+
+static void wait_for_child(struct child *child)
+{
+    struct pollfd exit_poll = { .fd = child->poll[EXIT].fd, .events = POLLIN };
+
+    if (!child->has_exited)
+        poll(&exit_poll, 1, KILL_MS);
+    if (waitpid(child->pid, &child->end->wait_status, WNOHANG) != child->pid)
+        child->end->wait_status = SIGKILL;
+    groups_remember(child->pid);
+    child->end->elapsed_ns = limits_read_clock() - child->start_ns;
+}
+
+/* Runs the child to its end once its pipes are there. Returns 0 or an errno. */
+static int run_child(struct child *child)
+{
+    int error = start_child(child);
+
+    for (int i = 0; i < 3; i++)
+        close_fd(&child->child_fds[i]);
+    if (error != 0)
+        return error;
+    child->poll[EXIT].fd = pidfd_open(child->pid, 0);
+    if (child->poll[EXIT].fd < 0) {
+        error = errno;
+        signal_group(child, SIGKILL);
+    } else {
+        attend_child(child);
+    }
+    wait_for_child(child);
+    return error;
+}
+
+int spawn_run(const struct spawn_job *job, struct spawn_end *end)
+{
+    struct child child = {
+        .job = job,
+        .end = end,
+        .poll = { [0 ... EXIT] = { .fd = -1, .events = POLLIN },
+                  [STOP] = { .fd = nbdkit_stop_fd(), .events = POLLIN } },
+        .child_fds = { -1, -1, -1 },
+        .start_ns = limits_read_clock(),
+    };
+
+    *end = (struct spawn_end){ 0 };
+    child.deadline = limits_get_deadline(child.start_ns);
+    int error = make_pipes(&child);
+    if (error == 0)
+        error = run_child(&child);
+    for (int i = 0; i < 3; i++)
+        close_fd(&child.child_fds[i]);
+    for (int i = 0; i < STOP; i++)
+        close_fd(&child.poll[i].fd);
+    return error;
+}
