@@ -15,6 +15,7 @@
 #include "cleanup.h"
 #include "diagnose.h"
 #include "lifetime.h"
+#include "limits.h"
 #include "parse.h"
 #include "program.h"
 #include "spawn.h"
@@ -141,6 +142,10 @@ enum status_result call_run(const struct call *call)
 
     if (words == 0)
         return judge_missing(call, &report);
+    if (limits_is_too_late()) {
+        call_fail(call->method, ESHUTDOWN, "not run: the server has to end (sh.grace)");
+        return STATUS_ERROR;
+    }
     fill_argv(call, argv + words);
     int error = spawn_run(&job, &end);
     if (error != 0) {

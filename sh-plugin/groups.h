@@ -15,10 +15,10 @@
  */
 void groups_remember(pid_t group);
 
-/*
- * Ends every group that is remembered: SIGTERM, then SIGKILL a second later,
- * or at once if is_abrupt. Returns when none is left, or after SIGKILL.
- */
-void groups_end_all(bool is_abrupt);
+/* Is this the number of a group that was remembered, and not given to another one since? */
+bool groups_is_remembered(pid_t group);
+
+/* Forgets them all. */
+void groups_release(void);
 
 #endif

@@ -2,16 +2,9 @@
 /*
  * Owns the temporary directory and the environment of scripts. Entered by the
  * thread that loads and unloads the plugin; after that the content is only
- * read. Calls groups, limits and nbdkit_error.
- *
- * The server may fork between get_ready and after_fork, and the parent may leave
- * in any way it likes. So until after_fork the child of a fork becomes the
- * owner; after that the process that serves stays it.
+ * read. Calls leftovers, warden, groups, limits and nbdkit_error.
  */
 #include <errno.h>
-#include <ftw.h>
-#include <pthread.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,28 +15,14 @@
 
 #include "cleanup.h"
 #include "groups.h"
+#include "leftovers.h"
 #include "lifetime.h"
 #include "limits.h"
-
-#define DESCRIPTORS_WHILE_REMOVING 16
+#include "warden.h"
 
 static char *tmpdir;   /* NULL before lifetime_begin and after lifetime_end */
 static char *variable; /* "tmpdir=..." */
 static char **environment;
-static pid_t owner; /* the process that clears away; 0 if it is another one */
-static bool is_serving;
-
-static void disown_in_parent(void)
-{
-    if (!is_serving)
-        owner = 0;
-}
-
-static void own_in_child(void)
-{
-    if (!is_serving)
-        owner = getpid();
-}
 
 static int make_tmpdir(void)
 {
@@ -84,25 +63,9 @@ static int make_environment(void)
 
 int lifetime_begin(void)
 {
-    owner = getpid();
     if (make_tmpdir() < 0 || make_environment() < 0)
         return -1;
-    pthread_atfork(NULL, disown_in_parent, own_in_child);
-    return 0;
-}
-
-void lifetime_take_over(void)
-{
-    owner = getpid();
-    is_serving = true;
-}
-
-static int remove_entry(const char *path, const struct stat *status, int type, struct FTW *ftw)
-{
-    (void)status;
-    (void)type;
-    (void)ftw;
-    remove(path);
+    warden_start(variable);
     return 0;
 }
 
@@ -110,20 +73,15 @@ void lifetime_end(void)
 {
     if (tmpdir == NULL)
         return;
-    groups_end_all(limits_is_grace_over());
-    nftw(tmpdir, remove_entry, DESCRIPTORS_WHILE_REMOVING, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
+    leftovers_end(variable, limits_is_grace_over());
+    groups_release();
+    warden_remove_folder(tmpdir);
+    warden_dismiss();
     tmpdir = NULL;
     free(environment);
     environment = NULL;
     free(variable);
     variable = NULL;
-}
-
-/* The configuration phase may end by exit(3) at any point, without unload. */
-__attribute__((destructor)) static void end_at_exit(void)
-{
-    if (owner == getpid())
-        lifetime_end();
 }
 
 const char *lifetime_get_tmpdir(void)

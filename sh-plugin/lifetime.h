@@ -2,18 +2,14 @@
 /*
  * What lives as long as the plugin is loaded: the temporary directory, the
  * environment of scripts, and the processes that scripts leave behind. All of
- * it is cleared away by lifetime_end, or when the process leaves by exit(3)
- * before the server serves. One thread at a time: the server's callbacks load,
- * after_fork and unload.
+ * it is cleared away by lifetime_end, or by the warden where the server ends in
+ * any other way. One thread at a time: the server's callbacks load and unload.
  */
 #ifndef LIFETIME_H
 #define LIFETIME_H
 
 /* Makes the temporary directory and the environment. Returns 0, or -1 after nbdkit_error. */
 int lifetime_begin(void);
-
-/* The calling process is the one that serves, and that clears away. */
-void lifetime_take_over(void);
 
 /* Ends processes left behind and removes the directory. */
 void lifetime_end(void);

@@ -19,12 +19,12 @@
 
 /*
  * Calls that begin when the grace is nearly or fully over still get a moment,
- * so that close and unload work after another method hung. The moment shrinks
- * when there were many, for the server must be gone two seconds after the grace.
+ * so that close and unload work after another method hung. Where there are
+ * many of them, the last ones do not even begin: the server must be gone two
+ * seconds after the grace.
  */
 #define LAST_MOMENT_NS (250 * LIMITS_NANOSECONDS_PER_MS)
-#define LAST_MOMENT_OF_MANY_NS (20 * LIMITS_NANOSECONDS_PER_MS)
-#define MANY_AFTER_NS (1400 * LIMITS_NANOSECONDS_PER_MS)
+#define MOMENTS_NS (1400 * LIMITS_NANOSECONDS_PER_MS)
 
 static int64_t timeout_ns;
 static int64_t grace_ns = 5 * NANOSECONDS_PER_SECOND;
@@ -82,11 +82,10 @@ void limits_note_stop(int64_t now_ns)
 static struct limits_deadline get_stop_deadline(int64_t start_ns, int64_t stop)
 {
     int64_t grace_end = stop + grace_ns;
-    int64_t moment = start_ns < grace_end + MANY_AFTER_NS ? LAST_MOMENT_NS : LAST_MOMENT_OF_MANY_NS;
     struct limits_deadline deadline = { grace_end, LIMITS_STOP, false };
 
-    if (start_ns > stop && start_ns + moment > grace_end) {
-        deadline.when_ns = start_ns + moment;
+    if (start_ns > stop && start_ns + LAST_MOMENT_NS > grace_end) {
+        deadline.when_ns = start_ns + LAST_MOMENT_NS;
         deadline.is_abrupt = true;
     }
     return deadline;
@@ -108,9 +107,19 @@ struct limits_deadline limits_get_deadline(int64_t start_ns)
     return deadline;
 }
 
-bool limits_is_grace_over(void)
+static bool is_over(int64_t after_grace_ns)
 {
     int64_t stop = atomic_load(&stop_ns);
 
-    return stop != 0 && limits_read_clock() > stop + grace_ns;
+    return stop != 0 && limits_read_clock() > stop + grace_ns + after_grace_ns;
+}
+
+bool limits_is_grace_over(void)
+{
+    return is_over(0);
+}
+
+bool limits_is_too_late(void)
+{
+    return is_over(MOMENTS_NS);
 }

@@ -42,4 +42,7 @@ struct limits_deadline limits_get_deadline(int64_t start_ns);
 /* True if the server began to stop more than sh.grace ago. */
 bool limits_is_grace_over(void);
 
+/* Has the server been stopping for so long that no call may begin any more? */
+bool limits_is_too_late(void);
+
 #endif

@@ -2,7 +2,7 @@
 /*
  * The callbacks that configure the script, open and close it, and move data.
  * Owns struct connection; any thread of the server enters it. Calls ask, call,
- * parse, text, lifetime and the server's lists.
+ * parse, text and the server's lists.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -16,7 +16,6 @@
 #include "ask.h"
 #include "cleanup.h"
 #include "connection.h"
-#include "lifetime.h"
 #include "methods.h"
 #include "parse.h"
 #include "text.h"
@@ -83,7 +82,6 @@ int methods_get_ready(void)
 
 int methods_after_fork(void)
 {
-    lifetime_take_over();
     return ask_optional("after_fork", CALL_ARGUMENTS(NULL));
 }
 

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * A process that clears away after a server that did not do it itself, because
+ * it was killed: it ends the scripts and removes the temporary directory. The
+ * server may fork and its parent end, the warden serves the child. One thread
+ * at a time.
+ */
+#ifndef WARDEN_H
+#define WARDEN_H
+
+/*
+ * Starts the warden of the calling process, before threads exist. `variable`
+ * is "tmpdir=DIRECTORY". Without a warden the server works all the same, so a
+ * failure is only logged.
+ */
+void warden_start(const char *variable);
+
+/* Sends the warden home; it is not needed any more. */
+void warden_dismiss(void);
+
+/* Removes the directory and all that is in it; never follows a symbolic link. */
+void warden_remove_folder(const char *folder);
+
+#endif
