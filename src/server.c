@@ -88,14 +88,15 @@ static struct client *make_client(const struct server_config *config, int in_fd,
     return NULL;
 }
 
-static void serve_client(const struct server_config *config, int in_fd, int out_fd)
+/* Starts a session for a client. Returns 0, or -1 after logging. */
+static int serve_client(const struct server_config *config, int in_fd, int out_fd)
 {
     struct client *client = make_client(config, in_fd, out_fd);
     sigset_t old;
 
     if (!client) {
         log_error("cannot serve a client: %m");
-        return;
+        return -1;
     }
     pthread_mutex_lock(&server.lock);
     signals_block(&old);
@@ -108,10 +109,11 @@ static void serve_client(const struct server_config *config, int in_fd, int out_
     }
     pthread_mutex_unlock(&server.lock);
     if (!error)
-        return;
+        return 0;
     log_error("cannot serve a client: no thread for it: %s", strerrordesc_np(error));
     conn_free(client->conn);
     free(client);
+    return -1;
 }
 
 /* Takes one client whose session is over off the list. Returns it, or NULL. */
@@ -218,19 +220,21 @@ static void wait_for_clients(void)
 
 int server_run(const struct server_config *config)
 {
+    int result = 0;
+
     server.ended_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (server.ended_fd < 0) {
         log_error("eventfd: %m");
         return -1;
     }
     if (config->single_in_fd >= 0)
-        serve_client(config, config->single_in_fd, config->single_out_fd);
-    while (serve_event(config))
+        result = serve_client(config, config->single_in_fd, config->single_out_fd);
+    while (result == 0 && serve_event(config))
         ;
     quit_request();
     listen_close(config->sockets);
     close_clients();
     wait_for_clients();
     close(server.ended_fd);
-    return 0;
+    return result;
 }
