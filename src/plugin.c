@@ -336,5 +336,7 @@ int plugin_take_error(void)
     int preserved = plugin.table.errno_is_preserved ? errno : 0;
     int set = api_get_error();
 
+    api_set_error(0);
+    errno = 0;
     return set ? set : preserved ? preserved : EIO;
 }

@@ -61,7 +61,8 @@ void plugin_leave(struct conn *conn);
 
 /*
  * The errno of a data callback that failed: nbdkit_set_error()'s, else errno
- * where the plugin preserves it, else EIO. Call before anything else.
+ * where the plugin preserves it, else EIO. Call before anything else; it is then
+ * forgotten.
  */
 int plugin_take_error(void);
 
