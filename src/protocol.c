@@ -147,9 +147,11 @@ static int end_of_input(struct conn *conn, int got, bool is_between_requests)
 {
     if (got == 0 && is_between_requests)
         return 0;
-    if (conn_get_state(conn) < CONN_CLOSING)
+    /* Where the server itself is closing, replies to other requests still go out. */
+    if (conn_get_state(conn) < CONN_CLOSING) {
         log_debug("the client left in the middle of a request");
-    conn_advance(conn, CONN_DEAD);
+        conn_advance(conn, CONN_DEAD);
+    }
     return -1;
 }
 

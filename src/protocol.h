@@ -24,7 +24,7 @@ struct request {
  * Reads the next request and its payload, and checks it against what was
  * negotiated and the limits of proto.md. Returns 1; 0 where the client is done
  * (NBD_CMD_DISC, end of file); -1 after a violation or an error: the
- * connection is then DEAD. One thread at a time.
+ * connection is then DEAD, or beyond ACTIVE and DRAINING already. One thread at a time.
  */
 int protocol_read_request(struct conn *conn, struct request *request);
 
