@@ -14,16 +14,32 @@
 static const int stop_signals[] = { SIGINT, SIGQUIT, SIGTERM, SIGHUP };
 static bool is_hup_ignored;
 static atomic_int caught;
+static atomic_int caught_count;
+static atomic_bool is_serving;
+
+/* How many signals a start-up that hangs is given, before one kills. */
+enum { PATIENCE = 2 };
 
 static void ask_to_stop(int number)
 {
     atomic_store(&caught, number);
     quit_request();
+    if (atomic_fetch_add(&caught_count, 1) < PATIENCE || atomic_load(&is_serving))
+        return;
+    signal(number, SIG_DFL);
+    raise(number);
 }
 
 int signals_get_caught(void)
 {
     return atomic_load(&caught);
+}
+
+static void fill_stop_signals(sigset_t *set)
+{
+    sigemptyset(set);
+    for (size_t i = 0; i < sizeof stop_signals / sizeof stop_signals[0]; i++)
+        sigaddset(set, stop_signals[i]);
 }
 
 static void handle_stop_signals(int flags)
@@ -39,26 +55,30 @@ static void handle_stop_signals(int flags)
 void signals_install(void)
 {
     struct sigaction hup;
+    sigset_t stop;
 
     sigaction(SIGHUP, NULL, &hup);
     is_hup_ignored = hup.sa_handler == SIG_IGN;
-    handle_stop_signals((int)SA_RESETHAND);
+    handle_stop_signals(0);
     signal(SIGPIPE, SIG_IGN);
+    /* With SIGCHLD ignored, nobody could wait for a child. */
+    signal(SIGCHLD, SIG_DFL);
+    fill_stop_signals(&stop);
+    pthread_sigmask(SIG_UNBLOCK, &stop, NULL);
 }
 
 void signals_keep(void)
 {
+    atomic_store(&is_serving, true);
     handle_stop_signals(SA_RESTART);
 }
 
 void signals_block(sigset_t *old)
 {
-    sigset_t blocked;
+    sigset_t stop;
 
-    sigemptyset(&blocked);
-    for (size_t i = 0; i < sizeof stop_signals / sizeof stop_signals[0]; i++)
-        sigaddset(&blocked, stop_signals[i]);
-    pthread_sigmask(SIG_BLOCK, &blocked, old);
+    fill_stop_signals(&stop);
+    pthread_sigmask(SIG_BLOCK, &stop, old);
 }
 
 void signals_restore(const sigset_t *old)

@@ -9,8 +9,10 @@
 #include <signal.h>
 
 /*
- * Start-up: the first signal asks the server to stop, a second one of the
- * same kind kills, for start-ups that hang in a plugin. Main thread.
+ * Start-up: undoes what a parent may have passed on, an ignored SIGCHLD and
+ * blocked signals. The first signal asks the server to stop and interrupts
+ * system calls; a third one kills, for start-ups that hang in a plugin. Main
+ * thread.
  */
 void signals_install(void);
 
