@@ -14,11 +14,12 @@
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 enum {
     READ_AHEAD_BYTES = 16 * 1024,
-    STUCK_CLIENT_MS = 5000,
+    SLOW_CLIENT_MS = 5000,
     DRAIN_ROUNDS = 256,
 };
 
@@ -30,7 +31,8 @@ struct transport {
     /* Pipes know no shutdown(2): these poll readable once woken. -1 for sockets. */
     int reader_wake_fd;
     int all_wake_fd;
-    size_t begin; /* unread bytes are ahead[begin..end-1]; the reader's */
+    int64_t give_up_at_ms; /* CLOCK_MONOTONIC; 0 until the server is seen to stop; the writer's */
+    size_t begin;          /* unread bytes are ahead[begin..end-1]; the reader's */
     size_t end;
     char ahead[READ_AHEAD_BYTES];
 };
@@ -86,6 +88,7 @@ struct transport *transport_new(int in_fd, int out_fd, int stop_fd)
     transport->stop_fd = stop_fd;
     transport->is_socket = is_socket(in_fd) && is_socket(out_fd);
     transport->reader_wake_fd = transport->all_wake_fd = -1;
+    transport->give_up_at_ms = 0;
     transport->begin = transport->end = 0;
     if (!transport->is_socket && prepare_pipes(transport) < 0) {
         close_if_open(transport->reader_wake_fd);
@@ -198,6 +201,25 @@ static ssize_t write_some(struct transport *transport, struct iovec *vectors, in
     return writev(transport->out_fd, vectors, count);
 }
 
+static int64_t read_clock_ms(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec * INT64_C(1000) + now.tv_nsec / 1000000;
+}
+
+/* All that is still to be sent when the server stops has one and the same time for it. */
+static int get_time_left_ms(struct transport *transport)
+{
+    int64_t now_ms = read_clock_ms();
+
+    if (transport->give_up_at_ms == 0)
+        transport->give_up_at_ms = now_ms + SLOW_CLIENT_MS;
+    int64_t left_ms = transport->give_up_at_ms - now_ms;
+    return left_ms > 0 ? (int)left_ms : 0;
+}
+
 /* Waits until the client takes more. Returns 0, or -1 with errno. */
 static int wait_for_room(struct transport *transport)
 {
@@ -208,8 +230,8 @@ static int wait_for_room(struct transport *transport)
     };
 
     int ready = poll(fds, 3, -1);
-    if (ready > 0 && fds[2].revents && !fds[0].revents && !fds[1].revents)
-        ready = poll(fds, 2, STUCK_CLIENT_MS);
+    if (ready > 0 && fds[2].revents && !fds[1].revents)
+        ready = poll(fds, 2, get_time_left_ms(transport));
     if (ready < 0)
         return errno == EINTR ? 0 : -1;
     if (ready == 0 || fds[1].revents) {

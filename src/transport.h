@@ -17,7 +17,7 @@ struct transport;
 
 /*
  * Takes over in_fd and out_fd, which are the same for a socket. Once stop_fd
- * polls readable, a client that reads nothing for five seconds is given up.
+ * polls readable, the client has five seconds to take what is sent to it.
  * Returns NULL with errno, and then the descriptors are still the caller's.
  */
 struct transport *transport_new(int in_fd, int out_fd, int stop_fd);
@@ -33,8 +33,8 @@ int transport_skip(struct transport *transport, uint64_t length);
 
 /*
  * Sends all of the `count` vectors, which it changes on the way. Returns 0, or
- * -1 with errno (ETIMEDOUT: the client reads nothing and the server is
- * stopping).
+ * -1 with errno (ETIMEDOUT: the server is stopping and the client takes
+ * too long).
  */
 int transport_send(struct transport *transport, struct iovec *vectors, int count);
 
