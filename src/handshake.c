@@ -16,6 +16,7 @@
 #include "export.h"
 #include "exports.h"
 #include "log.h"
+#include "option.h"
 #include "quit.h"
 #include "transport.h"
 #include "wire.h"
@@ -23,101 +24,20 @@
 /* Longer options are dropped and refused with NBD_REP_ERR_TOO_BIG. */
 enum { OPTION_MAX_BYTES = 64 * 1024 };
 
-/* What to do after an option. */
-enum outcome { NEXT_OPTION, TRANSMISSION, CLIENT_ENDS, FAILED };
+/* A client that haggles longer than this means no good. */
+enum { OPTION_MAX_COUNT = 4096 };
 
-struct option {
-    uint32_t number;
-    uint32_t length;
-    const char *data;   /* `length` bytes, and a NUL behind them */
-    bool has_no_zeroes; /* the client's NBD_FLAG_C_NO_ZEROES */
-};
-
-/* A cursor over an option's data. */
-struct reader {
-    const char *at;
-    size_t left;
-};
-
-static bool read_bytes(struct reader *reader, void *out, size_t length)
+/* The plugin has no export for the client, or the server has none any more. */
+static enum option_outcome reply_no_export(struct conn *conn, const struct option *option,
+                                           const char *text)
 {
-    if (reader->left < length)
-        return false;
-    memcpy(out, reader->at, length);
-    reader->at += length;
-    reader->left -= length;
-    return true;
+    if (quit_is_stopping())
+        return option_reply_error(conn, option, NBD_REP_ERR_SHUTDOWN,
+                                  "the server is shutting down");
+    return option_reply_error(conn, option, NBD_REP_ERR_UNKNOWN, text);
 }
 
-static bool read_number16(struct reader *reader, uint16_t *out)
-{
-    bool is_there = read_bytes(reader, out, sizeof *out);
-
-    *out = be16toh(*out);
-    return is_there;
-}
-
-static bool read_number32(struct reader *reader, uint32_t *out)
-{
-    *out = 0;
-    bool is_there = read_bytes(reader, out, sizeof *out);
-
-    *out = be32toh(*out);
-    return is_there;
-}
-
-/* Reads a length and as many bytes. Returns a new string, NULL if it does not fit. */
-static char *read_string(struct reader *reader)
-{
-    uint32_t length;
-
-    if (!read_number32(reader, &length) || length > reader->left)
-        return NULL;
-    char *string = strndup(reader->at, length);
-    if (string && strlen(string) != length) {
-        free(string); /* a NUL inside */
-        return NULL;
-    }
-    reader->at += length;
-    reader->left -= length;
-    return string;
-}
-
-/* Sends a reply of one or two parts to `option`. */
-static enum outcome reply_parts(struct conn *conn, const struct option *option, uint32_t type,
-                                struct iovec first, struct iovec second)
-{
-    struct wire_option_reply header = {
-        .magic = htobe64(WIRE_OPTION_REPLY_MAGIC),
-        .option = htobe32(option->number),
-        .type = htobe32(type),
-        .length = htobe32((uint32_t)(first.iov_len + second.iov_len)),
-    };
-    struct iovec vectors[] = { { &header, sizeof header }, first, second };
-
-    return conn_send(conn, vectors, 3) < 0 ? FAILED : NEXT_OPTION;
-}
-
-static enum outcome reply_data(struct conn *conn, const struct option *option, uint32_t type,
-                               struct iovec data)
-{
-    return reply_parts(conn, option, type, data, (struct iovec){ NULL, 0 });
-}
-
-static enum outcome reply_ack(struct conn *conn, const struct option *option)
-{
-    return reply_data(conn, option, NBD_REP_ACK, (struct iovec){ NULL, 0 });
-}
-
-/* An error reply carries a text for the user: section "Option reply types". */
-static enum outcome reply_error(struct conn *conn, const struct option *option, uint32_t type,
-                                char *text)
-{
-    log_debug("option %" PRIu32 " refused: %s", option->number, text);
-    return reply_data(conn, option, type, (struct iovec){ text, strlen(text) });
-}
-
-static enum outcome send_export(struct conn *conn, bool has_no_zeroes)
+static enum option_outcome send_export(struct conn *conn, bool has_no_zeroes)
 {
     struct {
         uint64_t size;
@@ -129,29 +49,29 @@ static enum outcome send_export(struct conn *conn, bool has_no_zeroes)
     };
     struct iovec vector = { &reply, sizeof reply - (has_no_zeroes ? sizeof reply.zeroes : 0) };
 
-    return conn_send(conn, &vector, 1) < 0 ? FAILED : TRANSMISSION;
+    return conn_send(conn, &vector, 1) < 0 ? OPTION_FAILED : OPTION_CHOSEN;
 }
 
 /* This option has no error reply: the server MUST end the session instead. */
-static enum outcome do_export_name(struct conn *conn, const struct option *option)
+static enum option_outcome do_export_name(struct conn *conn, const struct option *option)
 {
     if (strlen(option->data) != option->length || !exports_is_valid_string(option->data)) {
         log_error("the client sent an export name that is not a string of at most 4096 bytes");
-        return FAILED;
+        return OPTION_FAILED;
     }
     if (export_open(conn, option->data) < 0)
-        return FAILED;
+        return OPTION_FAILED;
     return send_export(conn, option->has_no_zeroes);
 }
 
-static enum outcome do_abort(struct conn *conn, const struct option *option)
+static enum option_outcome do_abort(struct conn *conn, const struct option *option)
 {
-    reply_ack(conn, option);
-    return CLIENT_ENDS;
+    option_reply_ack(conn, option);
+    return OPTION_CLIENT_ENDS;
 }
 
-static enum outcome reply_server(struct conn *conn, const struct option *option,
-                                 const struct export_entry *entry)
+static enum option_outcome reply_server(struct conn *conn, const struct option *option,
+                                        const struct export_entry *entry)
 {
     size_t name_length = strlen(entry->name);
     size_t description_length = entry->description ? strlen(entry->description) : 0;
@@ -159,50 +79,52 @@ static enum outcome reply_server(struct conn *conn, const struct option *option,
     uint32_t length = htobe32((uint32_t)name_length);
 
     if (!text)
-        return FAILED;
+        return OPTION_FAILED;
     memcpy(text, entry->name, name_length);
     if (entry->description)
         memcpy(text + name_length, entry->description, description_length);
-    return reply_parts(conn, option, NBD_REP_SERVER, (struct iovec){ &length, sizeof length },
-                       (struct iovec){ text, name_length + description_length });
+    return option_reply_parts(conn, option, NBD_REP_SERVER,
+                              (struct iovec){ &length, sizeof length },
+                              (struct iovec){ text, name_length + description_length });
 }
 
-static enum outcome send_list(struct conn *conn, const struct option *option,
-                              struct nbdkit_exports *exports)
+static enum option_outcome send_list(struct conn *conn, const struct option *option,
+                                     struct nbdkit_exports *exports)
 {
     size_t count;
 
     if (export_list(conn, exports) < 0)
-        return reply_error(conn, option, NBD_REP_ERR_UNKNOWN, "the exports cannot be listed");
+        return reply_no_export(conn, option, "the exports cannot be listed");
     const struct export_entry *entries = exports_get(exports, &count);
     for (size_t i = 0; i < count; i++)
-        if (reply_server(conn, option, &entries[i]) == FAILED)
-            return FAILED;
-    return reply_ack(conn, option);
+        if (reply_server(conn, option, &entries[i]) == OPTION_FAILED)
+            return OPTION_FAILED;
+    return option_reply_ack(conn, option);
 }
 
-static enum outcome do_list(struct conn *conn, const struct option *option)
+static enum option_outcome do_list(struct conn *conn, const struct option *option)
 {
     if (option->length > 0)
-        return reply_error(conn, option, NBD_REP_ERR_INVALID, "NBD_OPT_LIST carries no data");
+        return option_reply_error(conn, option, NBD_REP_ERR_INVALID,
+                                  "NBD_OPT_LIST carries no data");
     struct nbdkit_exports *exports = exports_new();
     if (!exports)
-        return FAILED;
-    enum outcome outcome = send_list(conn, option, exports);
+        return OPTION_FAILED;
+    enum option_outcome outcome = send_list(conn, option, exports);
     nbdkit_exports_free(exports);
     return outcome;
 }
 
-static enum outcome do_structured_reply(struct conn *conn, const struct option *option)
+static enum option_outcome do_structured_reply(struct conn *conn, const struct option *option)
 {
     if (option->length > 0)
-        return reply_error(conn, option, NBD_REP_ERR_INVALID,
-                           "NBD_OPT_STRUCTURED_REPLY carries no data");
+        return option_reply_error(conn, option, NBD_REP_ERR_INVALID,
+                                  "NBD_OPT_STRUCTURED_REPLY carries no data");
     conn->has_structured_replies = true;
-    return reply_ack(conn, option);
+    return option_reply_ack(conn, option);
 }
 
-static enum outcome send_info_export(struct conn *conn, const struct option *option)
+static enum option_outcome send_info_export(struct conn *conn, const struct option *option)
 {
     struct {
         uint16_t type;
@@ -214,23 +136,28 @@ static enum outcome send_info_export(struct conn *conn, const struct option *opt
         .flags = htobe16(export_get_flags(conn)),
     };
 
-    return reply_data(conn, option, NBD_REP_INFO, (struct iovec){ &info, sizeof info });
+    return option_reply_data(conn, option, NBD_REP_INFO, (struct iovec){ &info, sizeof info });
 }
 
-static enum outcome send_info_text(struct conn *conn, const struct option *option, uint16_t type,
-                                   const char *text)
+static enum option_outcome send_info_text(struct conn *conn, const struct option *option,
+                                          uint16_t type, const char *text)
 {
     CLEANUP_FREE char *copy = strdup(text);
 
     if (!copy)
-        return FAILED;
+        return OPTION_FAILED;
     type = htobe16(type);
-    return reply_parts(conn, option, NBD_REP_INFO, (struct iovec){ &type, sizeof type },
-                       (struct iovec){ copy, strlen(copy) });
+    return option_reply_parts(conn, option, NBD_REP_INFO, (struct iovec){ &type, sizeof type },
+                              (struct iovec){ copy, strlen(copy) });
+}
+
+static uint32_t limit_to_payload(uint32_t bytes)
+{
+    return bytes < EXPORT_PAYLOAD_MAX ? bytes : EXPORT_PAYLOAD_MAX;
 }
 
 /* Without a word from the plugin: any alignment, and the limit on payloads. */
-static enum outcome send_info_block_size(struct conn *conn, const struct option *option)
+static enum option_outcome send_info_block_size(struct conn *conn, const struct option *option)
 {
     const struct conn_export *export = &conn->export;
     bool is_said = export->block_minimum != 0;
@@ -242,16 +169,16 @@ static enum outcome send_info_block_size(struct conn *conn, const struct option 
     } __attribute__((__packed__)) info = {
         .type = htobe16(NBD_INFO_BLOCK_SIZE),
         .minimum = htobe32(is_said ? export->block_minimum : 1),
-        .preferred = htobe32(is_said ? export->block_preferred : 4096),
-        .maximum = htobe32(is_said ? export->block_maximum : EXPORT_PAYLOAD_MAX),
+        .preferred = htobe32(is_said ? limit_to_payload(export->block_preferred) : 4096),
+        .maximum = htobe32(limit_to_payload(is_said ? export->block_maximum : UINT32_MAX)),
     };
 
-    return reply_data(conn, option, NBD_REP_INFO, (struct iovec){ &info, sizeof info });
+    return option_reply_data(conn, option, NBD_REP_INFO, (struct iovec){ &info, sizeof info });
 }
 
 /* Information that the server has not got is left out: section "NBD_REP_INFO". */
-static enum outcome send_requested_info(struct conn *conn, const struct option *option,
-                                        uint16_t type)
+static enum option_outcome send_requested_info(struct conn *conn, const struct option *option,
+                                               uint16_t type)
 {
     const char *description;
 
@@ -261,72 +188,76 @@ static enum outcome send_requested_info(struct conn *conn, const struct option *
     case NBD_INFO_DESCRIPTION:
         description = export_get_description(conn);
         if (!description)
-            return NEXT_OPTION;
+            return OPTION_NEXT;
         return send_info_text(conn, option, NBD_INFO_DESCRIPTION, description);
-    case NBD_INFO_BLOCK_SIZE:
+    default: /* NBD_INFO_BLOCK_SIZE; NBD_INFO_EXPORT is always sent */
         return send_info_block_size(conn, option);
-    default: /* NBD_INFO_EXPORT is always sent */
-        return NEXT_OPTION;
     }
 }
 
-static enum outcome send_info(struct conn *conn, const struct option *option,
-                              struct reader requests)
+static enum option_outcome send_info(struct conn *conn, const struct option *option,
+                                     struct option_reader requests)
 {
+    unsigned answered = 1U << NBD_INFO_EXPORT;
     uint16_t type;
 
-    if (send_info_export(conn, option) == FAILED)
-        return FAILED;
-    while (read_number16(&requests, &type))
-        if (send_requested_info(conn, option, type) == FAILED)
-            return FAILED;
-    if (reply_ack(conn, option) == FAILED)
-        return FAILED;
-    return option->number == NBD_OPT_GO ? TRANSMISSION : NEXT_OPTION;
+    if (send_info_export(conn, option) == OPTION_FAILED)
+        return OPTION_FAILED;
+    while (option_read_number16(&requests, &type)) {
+        if (type > NBD_INFO_BLOCK_SIZE || answered & 1U << type)
+            continue; /* unknown, or asked for again */
+        answered |= 1U << type;
+        if (send_requested_info(conn, option, type) == OPTION_FAILED)
+            return OPTION_FAILED;
+    }
+    if (option_reply_ack(conn, option) == OPTION_FAILED)
+        return OPTION_FAILED;
+    return option->number == NBD_OPT_GO ? OPTION_CHOSEN : OPTION_NEXT;
 }
 
 /* NBD_OPT_INFO and NBD_OPT_GO: name, number of requests, requests. */
-static enum outcome do_info(struct conn *conn, const struct option *option)
+static enum option_outcome do_info(struct conn *conn, const struct option *option)
 {
-    struct reader reader = { option->data, option->length };
-    CLEANUP_FREE char *name = read_string(&reader);
+    struct option_reader reader = { option->data, option->length };
+    CLEANUP_FREE char *name = option_read_string(&reader);
     uint16_t requests;
 
-    if (!name || !read_number16(&reader, &requests) || reader.left != 2U * requests)
-        return reply_error(conn, option, NBD_REP_ERR_INVALID,
-                           "the data is not an export name and a list of requests");
+    if (!name || !option_read_number16(&reader, &requests) || reader.left != 2U * requests)
+        return option_reply_error(conn, option, NBD_REP_ERR_INVALID,
+                                  "the data is not an export name and a list of requests");
     if (strlen(name) > WIRE_STRING_MAX)
-        return reply_error(conn, option, NBD_REP_ERR_TOO_BIG,
-                           "the export name is longer than 4096 bytes");
+        return option_reply_error(conn, option, NBD_REP_ERR_TOO_BIG,
+                                  "the export name is longer than 4096 bytes");
     if (!exports_is_valid_string(name))
-        return reply_error(conn, option, NBD_REP_ERR_INVALID, "the export name is not UTF-8");
+        return option_reply_error(conn, option, NBD_REP_ERR_INVALID,
+                                  "the export name is not UTF-8");
     if (export_open(conn, name) < 0)
-        return reply_error(conn, option, NBD_REP_ERR_UNKNOWN, "the export cannot be opened");
+        return reply_no_export(conn, option, "the export cannot be opened");
     return send_info(conn, option, reader);
 }
 
-static enum outcome reply_meta_context(struct conn *conn, const struct option *option)
+static enum option_outcome reply_meta_context(struct conn *conn, const struct option *option)
 {
     static char name[] = "base:allocation";
     /* The only context has the ID 0. */
     uint32_t id = 0;
 
-    return reply_parts(conn, option, NBD_REP_META_CONTEXT, (struct iovec){ &id, sizeof id },
-                       (struct iovec){ name, sizeof name - 1 });
+    return option_reply_parts(conn, option, NBD_REP_META_CONTEXT, (struct iovec){ &id, sizeof id },
+                              (struct iovec){ name, sizeof name - 1 });
 }
 
 /* Reads the queries. Returns -1 if they are malformed, else whether base:allocation is meant. */
-static int match_queries(struct reader *reader, bool is_list)
+static int match_queries(struct option_reader *reader, bool is_list)
 {
     uint32_t queries;
     int is_matched = 0;
 
-    if (!read_number32(reader, &queries))
+    if (!option_read_number32(reader, &queries))
         return -1;
     if (queries == 0)
         is_matched = is_list;
     for (uint32_t i = 0; i < queries; i++) {
-        CLEANUP_FREE char *query = read_string(reader);
+        CLEANUP_FREE char *query = option_read_string(reader);
         if (!query || !strchr(query, ':'))
             return -1;
         if (strcmp(query, "base:allocation") == 0 || (is_list && strcmp(query, "base:") == 0))
@@ -342,34 +273,34 @@ static void select_meta_context(struct conn *conn, char *name)
 }
 
 /* NBD_OPT_LIST_META_CONTEXT and NBD_OPT_SET_META_CONTEXT: name, queries. */
-static enum outcome do_meta_context(struct conn *conn, const struct option *option)
+static enum option_outcome do_meta_context(struct conn *conn, const struct option *option)
 {
     bool is_list = option->number == NBD_OPT_LIST_META_CONTEXT;
-    struct reader reader = { option->data, option->length };
+    struct option_reader reader = { option->data, option->length };
 
     if (!is_list)
         select_meta_context(conn, NULL);
     if (!conn->has_structured_replies)
-        return reply_error(conn, option, NBD_REP_ERR_INVALID,
-                           "structured replies must be negotiated first");
-    CLEANUP_FREE char *name = read_string(&reader);
+        return option_reply_error(conn, option, NBD_REP_ERR_INVALID,
+                                  "structured replies must be negotiated first");
+    CLEANUP_FREE char *name = option_read_string(&reader);
     int match = name ? match_queries(&reader, is_list) : -1;
     if (match < 0)
-        return reply_error(conn, option, NBD_REP_ERR_INVALID,
-                           "the data is not an export name and a list of queries");
+        return option_reply_error(conn, option, NBD_REP_ERR_INVALID,
+                                  "the data is not an export name and a list of queries");
     if (!exports_is_valid_string(name))
-        return reply_error(conn, option, NBD_REP_ERR_INVALID,
-                           "the export name is not UTF-8 of at most 4096 bytes");
-    if (match > 0 && reply_meta_context(conn, option) == FAILED)
-        return FAILED;
+        return option_reply_error(conn, option, NBD_REP_ERR_INVALID,
+                                  "the export name is not UTF-8 of at most 4096 bytes");
+    if (match > 0 && reply_meta_context(conn, option) == OPTION_FAILED)
+        return OPTION_FAILED;
     if (match > 0 && !is_list) {
         select_meta_context(conn, name);
         name = NULL;
     }
-    return reply_ack(conn, option);
+    return option_reply_ack(conn, option);
 }
 
-static enum outcome (*const option_functions[])(struct conn *, const struct option *) = {
+static enum option_outcome (*const option_functions[])(struct conn *, const struct option *) = {
     [NBD_OPT_EXPORT_NAME] = do_export_name,
     [NBD_OPT_ABORT] = do_abort,
     [NBD_OPT_LIST] = do_list,
@@ -382,41 +313,44 @@ static enum outcome (*const option_functions[])(struct conn *, const struct opti
 enum { OPTION_COUNT = sizeof option_functions / sizeof option_functions[0] };
 _Static_assert(OPTION_COUNT == NBD_OPT_SET_META_CONTEXT + 1, "a place for each option");
 
-static enum outcome do_option(struct conn *conn, const struct option *option)
+static enum option_outcome do_option(struct conn *conn, const struct option *option)
 {
     log_debug("option %" PRIu32 ", %" PRIu32 " bytes", option->number, option->length);
     if (quit_is_stopping() && option->number != NBD_OPT_ABORT &&
         option->number != NBD_OPT_EXPORT_NAME)
-        return reply_error(conn, option, NBD_REP_ERR_SHUTDOWN, "the server is shutting down");
+        return option_reply_error(conn, option, NBD_REP_ERR_SHUTDOWN,
+                                  "the server is shutting down");
     if (option->number < OPTION_COUNT && option_functions[option->number])
         return option_functions[option->number](conn, option);
-    return reply_error(conn, option, NBD_REP_ERR_UNSUP, "this server does not know the option");
+    return option_reply_error(conn, option, NBD_REP_ERR_UNSUP,
+                              "this server does not know the option");
 }
 
 /* What a read came to: `got` as transport_recv() returns it. */
-static enum outcome end_of_input(struct conn *conn, int got, bool is_between_options)
+static enum option_outcome end_of_input(struct conn *conn, int got, bool is_between_options)
 {
     if (got == 0 && is_between_options)
-        return CLIENT_ENDS;
+        return OPTION_CLIENT_ENDS;
     if (conn_get_state(conn) == CONN_ACTIVE || conn_get_state(conn) == CONN_DRAINING)
         log_debug("the client left in the middle of an option");
-    return FAILED;
+    return OPTION_FAILED;
 }
 
-static enum outcome refuse_long_option(struct conn *conn, const struct option *option)
+static enum option_outcome refuse_long_option(struct conn *conn, const struct option *option)
 {
     if (option->number == NBD_OPT_EXPORT_NAME) {
         log_error("the client sent an export name of %" PRIu32 " bytes, more than 4096",
                   option->length);
-        return FAILED;
+        return OPTION_FAILED;
     }
     int got = transport_skip(conn->transport, option->length);
     if (got <= 0)
         return end_of_input(conn, got, false);
-    return reply_error(conn, option, NBD_REP_ERR_TOO_BIG, "the option is longer than 65536 bytes");
+    return option_reply_error(conn, option, NBD_REP_ERR_TOO_BIG,
+                              "the option is longer than 65536 bytes");
 }
 
-static enum outcome read_option(struct conn *conn, uint32_t client_flags)
+static enum option_outcome read_option(struct conn *conn, uint32_t client_flags)
 {
     struct wire_option header;
     int got = transport_recv(conn->transport, &header, sizeof header);
@@ -425,7 +359,7 @@ static enum outcome read_option(struct conn *conn, uint32_t client_flags)
         return end_of_input(conn, got, true);
     if (header.magic != htobe64(WIRE_OPTION_MAGIC)) {
         log_error("the client sent something that is not an NBD option, closing the connection");
-        return FAILED;
+        return OPTION_FAILED;
     }
     struct option option = {
         .number = be32toh(header.option),
@@ -436,14 +370,14 @@ static enum outcome read_option(struct conn *conn, uint32_t client_flags)
         log_error("the client sent option %" PRIu32 " without fixed newstyle negotiation, "
                   "closing the connection",
                   option.number);
-        return FAILED;
+        return OPTION_FAILED;
     }
     if (option.length > OPTION_MAX_BYTES)
         return refuse_long_option(conn, &option);
 
     CLEANUP_FREE char *data = calloc(1, (size_t)option.length + 1);
     if (!data)
-        return FAILED;
+        return OPTION_FAILED;
     got = option.length ? transport_recv(conn->transport, data, option.length) : 1;
     if (got <= 0)
         return end_of_input(conn, got, false);
@@ -477,15 +411,22 @@ static int greet(struct conn *conn, uint32_t *client_flags)
 int handshake_run(struct conn *conn)
 {
     uint32_t client_flags;
-    enum outcome outcome = NEXT_OPTION;
+    enum option_outcome outcome = OPTION_NEXT;
+    unsigned count = 0;
     int greeted = greet(conn, &client_flags);
 
     if (greeted <= 0)
         return greeted;
     /* CLOSING and DEAD end the handshake; DRAINING waits for its end. */
-    while (outcome == NEXT_OPTION && conn_get_state(conn) < CONN_CLOSING)
+    while (outcome == OPTION_NEXT && conn_get_state(conn) < CONN_CLOSING) {
         outcome = read_option(conn, client_flags);
-    if (outcome == TRANSMISSION && conn_get_state(conn) < CONN_CLOSING)
+        if (outcome == OPTION_NEXT && ++count == OPTION_MAX_COUNT) {
+            log_error("the client sent %d options and chose no export, closing the connection",
+                      OPTION_MAX_COUNT);
+            return -1;
+        }
+    }
+    if (outcome == OPTION_CHOSEN && conn_get_state(conn) < CONN_CLOSING)
         return 1;
-    return outcome == FAILED ? -1 : 0;
+    return outcome == OPTION_FAILED ? -1 : 0;
 }
