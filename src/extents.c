@@ -96,6 +96,8 @@ int nbdkit_add_extent(struct nbdkit_extents *extents, uint64_t offset, uint64_t 
         return 0;
     if (check_position(extents, offset, length) < 0)
         return -1;
+    /* base:allocation has two flags; "Servers SHOULD set" the rest "to all-zero". */
+    type &= NBDKIT_EXTENT_HOLE | NBDKIT_EXTENT_ZERO;
     extents->has_any = true;
     extents->next = offset + length;
 
