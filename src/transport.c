@@ -294,6 +294,8 @@ void transport_wake_all(struct transport *transport)
 {
     if (transport->is_socket) {
         shutdown(transport->in_fd, SHUT_RDWR);
+        if (transport->out_fd != transport->in_fd)
+            shutdown(transport->out_fd, SHUT_RDWR);
         return;
     }
     raise_event(transport->reader_wake_fd);
