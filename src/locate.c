@@ -15,24 +15,43 @@
 #include "cleanup.h"
 #include "log.h"
 
-/* ElfN_Ehdr and ElfN_Phdr of this machine's word size. */
+/* The structures for this machine's word size. */
 #if __SIZEOF_POINTER__ == 8
 typedef Elf64_Ehdr elf_header;
 typedef Elf64_Phdr elf_segment;
+typedef Elf64_Dyn elf_dynamic;
 #else
 typedef Elf32_Ehdr elf_header;
 typedef Elf32_Phdr elf_segment;
+typedef Elf32_Dyn elf_dynamic;
 #endif
 
-/* A position-independent program is a shared object with an interpreter. */
-static bool has_interpreter(int fd, const elf_header *header)
+/* Does the dynamic section say that this is a program (as static ones do)? */
+static bool has_program_flag(int fd, const elf_segment *segment)
+{
+    elf_dynamic entry;
+
+    for (size_t at = 0; at + sizeof entry <= segment->p_filesz; at += sizeof entry) {
+        off_t where = (off_t)(segment->p_offset + at);
+        if (pread(fd, &entry, sizeof entry, where) != (ssize_t)sizeof entry ||
+            entry.d_tag == DT_NULL)
+            return false;
+        if (entry.d_tag == DT_FLAGS_1)
+            return entry.d_un.d_val & DF_1_PIE;
+    }
+    return false;
+}
+
+/* A position-independent program looks like a shared object, but for one of two signs. */
+static bool is_program(int fd, const elf_header *header)
 {
     for (unsigned i = 0; i < header->e_phnum; i++) {
         elf_segment segment;
         off_t where = (off_t)(header->e_phoff + i * sizeof segment);
         if (pread(fd, &segment, sizeof segment, where) != (ssize_t)sizeof segment)
             return false;
-        if (segment.p_type == PT_INTERP)
+        if (segment.p_type == PT_INTERP ||
+            (segment.p_type == PT_DYNAMIC && has_program_flag(fd, &segment)))
             return true;
     }
     return false;
@@ -46,7 +65,7 @@ static bool is_shared_object(const char *path)
     if (fd < 0 || pread(fd, &header, sizeof header, 0) != (ssize_t)sizeof header)
         return false;
     return memcmp(header.e_ident, ELFMAG, SELFMAG) == 0 && header.e_type == ET_DYN &&
-           !has_interpreter(fd, &header);
+           !is_program(fd, &header);
 }
 
 char *locate_program(void)
