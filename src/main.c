@@ -165,10 +165,7 @@ static int run_action(const struct options *options)
         return print_facts(options);
     int result = serve(options, &config);
     listen_close(&sockets);
-    if (signals_get_caught())
-        run_forward_signal(signals_get_caught());
-    int status = run_wait();
-    return result < 0 ? EXIT_FAILURE : status;
+    return result < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
 int main(int argc, char **argv)
@@ -191,5 +188,6 @@ int main(int argc, char **argv)
     int status = run_action(&options);
     plugin_unload();
     api_free_strings();
-    return status;
+    int command_status = run_wait();
+    return status == EXIT_SUCCESS ? command_status : status;
 }

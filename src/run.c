@@ -6,6 +6,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdbool.h>
@@ -24,6 +25,7 @@
 extern char **environ;
 
 static pid_t command_pid = -1;
+static int command_fd = -1; /* a pidfd */
 
 /* NAME='VALUE', safe for any value. */
 static void write_variable(FILE *out, const char *name, const char *value)
@@ -122,27 +124,33 @@ int run_start(const char *command, const struct listen_sockets *sockets, const c
         command_pid = -1;
         return -1;
     }
-    int fd = pidfd_open(command_pid, 0);
-    if (fd < 0)
+    command_fd = pidfd_open(command_pid, 0);
+    if (command_fd < 0)
         log_error("--run: pidfd_open: %m");
-    return fd;
-}
-
-void run_forward_signal(int number)
-{
-    if (command_pid > 0)
-        kill(command_pid, number);
+    return command_fd;
 }
 
 int run_wait(void)
 {
+    struct pollfd end = { .fd = command_fd, .events = POLLIN };
+    sigset_t unblocked;
     int status;
 
     if (command_pid < 0)
         return EXIT_SUCCESS;
-    while (waitpid(command_pid, &status, 0) < 0)
-        if (errno != EINTR)
-            return EXIT_FAILURE;
-    command_pid = -1;
+    /* Blocked but in ppoll(2), no signal can slip in between the look and the wait. */
+    signals_block(&unblocked);
+    do {
+        int number = signals_take_caught();
+        if (number)
+            kill(command_pid, number);
+    } while (ppoll(&end, 1, NULL, &unblocked) < 0 && errno == EINTR);
+    signals_restore(&unblocked);
+    close(command_fd);
+    if (waitpid(command_pid, &status, 0) < 0) {
+        log_error("--run: %m");
+        return EXIT_FAILURE;
+    }
+    command_pid = command_fd = -1;
     return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
 }

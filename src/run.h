@@ -7,17 +7,15 @@ struct listen_sockets;
 
 /*
  * Starts `command` with /bin/sh, with the variables of nbdlab(1), --run, set
- * for `sockets` and `export_name`. Returns a pidfd, or -1 after logging. Main
- * thread.
+ * for `sockets` and `export_name`. Returns a pidfd, which run_wait() closes, or
+ * -1 after logging. Main thread.
  */
 int run_start(const char *command, const struct listen_sockets *sockets, const char *export_name);
 
-/* Sends the command a signal, if it has not been waited for. Main thread. */
-void run_forward_signal(int number);
-
 /*
- * Waits for the command to end. Returns its exit status, 128 plus the number
- * of the signal that ended it. Main thread.
+ * Waits for the command to end, and passes on to it each signal that asked the
+ * server to stop. Returns its exit status, 128 plus the number of the signal
+ * that ended it; 0 if there is no command. Main thread.
  */
 int run_wait(void);
 

@@ -30,9 +30,9 @@ static void ask_to_stop(int number)
     raise(number);
 }
 
-int signals_get_caught(void)
+int signals_take_caught(void)
 {
-    return atomic_load(&caught);
+    return atomic_exchange(&caught, 0);
 }
 
 static void fill_stop_signals(sigset_t *set)

@@ -19,8 +19,8 @@ void signals_install(void);
 /* Serving: from now on no number of signals kills. Main thread. */
 void signals_keep(void);
 
-/* The number of the last signal that asked the server to stop, 0 for none. */
-int signals_get_caught(void);
+/* The number of the last signal that asked the server to stop since the last call, 0 for none. */
+int signals_take_caught(void);
 
 /* Blocks the signals above, for a thread that is about to be made; saves the mask in `old`. */
 void signals_block(sigset_t *old);
