@@ -34,7 +34,7 @@ void *__wrap_calloc(size_t count, size_t size)
     return is_too_many(size) ? NULL : __real_calloc(count, size);
 }
 EOT
-    cc -std=gnu11 -I "$TESTS/../include" -fPIC -shared -o "$DIR/limited.so" "$DIR/limit.c" \
+    cc -std=gnu11 -DNBDLAB_VERSION="\"test\"" -I "$TESTS/../include" -fPIC -shared -o "$DIR/limited.so" "$DIR/limit.c" \
         "$TESTS"/../plugins/memory/*.c -Wl,--wrap=malloc -Wl,--wrap=calloc
 }
 
