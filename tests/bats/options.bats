@@ -1,0 +1,631 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# The command line: every option with its long forms, what is refused and with which words, where
+# plugins are found, --run and its variables, the background, pid files and sockets.
+
+load common
+
+# refused STATUS-LINE-PART ARGS...: exit status 1 and a message, nothing is left behind.
+refused() {
+    local part=$1
+    shift
+    run -1 "$NBDLAB" "$@" </dev/null 3>&-
+    contains "$output" "$part"
+    contains "$output" "error: "
+    [ ! -e "$SOCK" ]
+    [ ! -e "$PIDFILE" ]
+    same "$(ls -A "$TMPDIR")" ""
+}
+
+# with_descriptors COUNT ARGS...: with so few the server ends with status 1, and in time.
+with_descriptors() {
+    py "$@" <<'EOT'
+import resource
+count = int(sys.argv[1])
+def limit():
+    resource.setrlimit(resource.RLIMIT_NOFILE, (count, count))
+process = subprocess.Popen([NBDLAB, *sys.argv[2:]], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                           preexec_fn=limit)
+try:
+    same(process.wait(BOUND_S), 1, "exit status")
+finally:
+    process.kill()
+EOT
+}
+
+has_ipv6() {
+    [ -e /proc/net/if_inet6 ] && grep -q '^0\{31\}1 ' /proc/net/if_inet6
+}
+
+@test "--help, also with a plugin" {
+    run -0 "$NBDLAB" --help
+    contains "$output" "usage: $NAME"
+    for word in --unix --port --ipaddr --single --exportname --newstyle --readonly --threads \
+        --foreground --pidfile --run --exit-with-parent --verbose --version --dump-config \
+        --dump-plugin; do
+        contains "$output" "$word"
+    done
+    run -0 "$NBDLAB" memory --help
+    contains "$output" "size="
+    run -0 "$NBDLAB" --help sh
+    contains "$output" "sh.timeout"
+}
+
+@test "-V and --version, also with a plugin" {
+    run -0 "$NBDLAB" --version
+    contains "$output" "$NAME "
+    same "$("$NBDLAB" -V)" "$output"
+    run -0 "$NBDLAB" memory --version
+    contains "$output" memory
+    refused nosuch nosuch --version
+}
+
+@test "--dump-config" {
+    run -0 "$NBDLAB" --dump-config
+    for key in binary bindir exit_with_parent=yes max_api_version=2 name plugindir \
+        run_default_socket=Unix soext=so version= version_major=1 version_minor=; do
+        contains "$output" "$key"
+    done
+    same "$(grep -vc '^[a-z_]*=' <<<"$output")" 0
+}
+
+@test "--dump-plugin" {
+    run -0 "$NBDLAB" memory --dump-plugin
+    for line in name=memory api_version=2 max_thread_model=parallel thread_model=parallel \
+        magic_config_key=size has_pread=1 has_pwrite=1; do
+        contains "
+$output
+" "
+$line
+"
+    done
+    contains "$output" "path=/"
+    contains "$output" "struct_size="
+    run -0 "$NBDLAB" "$BUILD/tests/plugins/told.so" --dump-plugin
+    contains "$output" "path=$BUILD/tests/plugins/told.so"
+    same "$(grep -vc '^[a-z_]*=' <<<"$output")" 0
+    refused plugin --dump-plugin
+}
+
+@test "each option of nbdkit that is not there yet is refused by its name" {
+    for option in -4 --ipv4-only -6 --ipv6-only "-D x.y=1" "--debug=x.y=1" --filter=cow "-g x" \
+        --group=x --keepalive --log=stderr --mask-handshake=0 --name=x --no-mc --no-meta-contexts \
+        --no-sr --no-structured-replies -o --oldstyle --old-style --print-uri \
+        --selinux-label=x --swap --timeout=1 --tls=on --tls-certificates=x --tls-priority=x \
+        --tls-psk=x --tls-verify-peer "-u x" --user=x --vsock; do
+        # shellcheck disable=SC2086
+        refused "is not supported yet" $option -f -U "$SOCK" memory 1M
+        local name=${option%%[= ]*}
+        contains "$output" "$name"
+    done
+}
+
+@test "unknown options, missing values, bad values" {
+    refused --frobnicate --frobnicate memory 1M
+    refused -x -x memory 1M
+    refused -p -p
+    refused --port --port
+    refused 65536 -p 65536 memory 1M
+    refused -- -p -1 memory 1M
+    refused ten -p ten memory 1M
+    refused 0 -t 0 memory 1M
+    refused many -t many memory 1M
+    refused --foreground --foreground=yes memory 1M
+    refused "no.such.address" -i no.such.address.invalid -p 0 -f memory 1M
+}
+
+@test "combinations that make no sense" {
+    refused -U -U "$SOCK" -p 10000 memory 1M
+    refused -U -U "$SOCK" -i 127.0.0.1 memory 1M
+    refused -s -s -U "$SOCK" memory 1M
+    refused -s -s -p 10000 memory 1M
+    refused -s -s --run true memory 1M
+}
+
+@test "no plugin, an unknown plugin, a path that is none" {
+    refused plugin -f
+    refused "nbdkit-nosuch-plugin.so" -f nosuch
+    contains "$output" nosuch
+    refused "$DIR/nosuch.so" -f "$DIR/nosuch.so"
+    mkdir "$DIR/folder"
+    refused directory -f "$DIR/folder"
+    echo text >"$DIR/text.txt"
+    refused "chmod +x" -f "$DIR/text.txt"
+    printf '\177ELF' >"$DIR/broken.so"
+    refused "$DIR/broken.so" -f "$DIR/broken.so"
+}
+
+@test "a shared object that is no plugin" {
+    echo 'int not_a_plugin;' >"$DIR/x.c"
+    gcc -shared -fPIC -o "$DIR/x.so" "$DIR/x.c"
+    refused plugin_init -f "$DIR/x.so"
+    contains "$output" "$DIR/x.so"
+}
+
+@test "bare parameters and parameters for a plugin without config" {
+    refused 1M "$BUILD/tests/plugins/told.so" -f log="$DIR/calls" 1M
+    refused colour -f memory 1M colour=blue
+    serve memory size=1M
+    same "$(nbdinfo --size "$URI")" 1048576
+    stop
+}
+
+@test "options may follow the plugin and its parameters" {
+    start_bare memory 1M -f -r -U "$SOCK" -P "$PIDFILE"
+    wait_ready
+    run -0 nbdinfo "$URI"
+    contains "$output" "is_read_only: true"
+    stop
+}
+
+@test "long forms of the options that take no value" {
+    for options in "-f" "--foreground" "--no-fork" "-f -n" "-f --newstyle" "-f --new-style"; do
+        rm -f "$PIDFILE"
+        # shellcheck disable=SC2086
+        start_bare $options -U "$SOCK" -P "$PIDFILE" memory 1M
+        wait_ready
+        same "$(cat "$PIDFILE")" "$SERVER"
+        stop
+    done
+    for option in -r --readonly --read-only; do
+        serve $option memory 1M
+        py <<<'same(ready().flags & READ_ONLY, READ_ONLY, "flags")'
+        stop
+    done
+    for option in -v --verbose; do
+        rm -f "$LOG"
+        serve $option memory 1M
+        stop
+        has "debug:"
+    done
+}
+
+@test "long forms of the options that take a value" {
+    for option in "-U $SOCK" "--unix=$SOCK" "--unix $SOCK"; do
+        for pidfile in "-P $PIDFILE" "--pidfile=$PIDFILE" "--pid-file=$PIDFILE"; do
+            rm -f "$PIDFILE"
+            # shellcheck disable=SC2086
+            start_bare -f $option $pidfile memory 1M
+            wait_ready
+            same "$(nbdinfo --size "$URI")" 1048576
+            stop
+        done
+    done
+    for option in "-p 0 -i 127.0.0.1" "--port=0 --ipaddr=127.0.0.1" "--port 0 --ip-addr 127.0.0.1"; do
+        rm -f "$PIDFILE" "$DIR/out"
+        # shellcheck disable=SC2086
+        start_bare -f $option -P "$PIDFILE" memory 1M
+        wait_ready
+        same "$(nbdinfo --size "nbd://127.0.0.1:$(cat "$DIR/out")")" 1048576
+        stop
+    done
+    for option in "-t 3" --threads=3 "--threads 3"; do
+        # shellcheck disable=SC2086
+        serve $option memory 1M
+        stop
+    done
+    for option in "-e x" "--exportname=x" "--export-name=x" "--export=x"; do
+        # shellcheck disable=SC2086
+        same "$("$NBDLAB" $option memory 1M --run 'printf %s "$exportname"')" x
+    done
+}
+
+@test "-t 1 makes a parallel plugin answer in order" {
+    mkfifo "$DIR/gate"
+    for threads in 1 2; do
+        serve -t $threads "$BUILD/tests/plugins/told.so" log="$DIR/calls" gate="$DIR/gate"
+        py $threads <<'EOT'
+client = ready()
+slow = client.send_request(CMD_READ, 131072, 512)
+quick = client.send_request(CMD_READ, 0, 512)
+if sys.argv[1] == "1":
+    same(client.is_readable(0.2), False, "a reply before its turn")
+else:
+    same(client.reply().cookie, quick, "first reply")
+open_gate(os.environ["DIR"] + "/gate")
+same(client.reply().cookie, slow, "the slow read")
+EOT
+        stop
+    done
+}
+
+@test "--run: the exit status of the command is the server's" {
+    for status in 0 1 7 255; do
+        run -$status "$NBDLAB" memory 1M --run "exit $status"
+        run -$status "$NBDLAB" -U - memory 1M --run "(exit $status)"
+    done
+    same "$(ls -A "$TMPDIR")" ""
+}
+
+@test "--run: a command that dies of a signal is a failure" {
+    run "$NBDLAB" memory 1M --run 'kill -KILL $$'
+    [ "$status" -ne 0 ]
+}
+
+@test "--run: the variables, with a private socket by default" {
+    run -0 "$NBDLAB" memory 1M --run '
+        printf "%s|%s|%s|%s|" "$unixsocket" "$port" "$exportname" "$(stat -c %a "${unixsocket%/*}")"
+        [ -S "$unixsocket" ] && [ "$uri" = "nbd+unix:///?socket=$unixsocket" ] &&
+        [ "$nbd" = "$uri" ] && nbdinfo --size "$uri"'
+    same "${output#*|}" "||700|1048576"
+    same "$(ls -A "$TMPDIR")" ""
+}
+
+@test "--run: the variables over TCP" {
+    run -0 "$NBDLAB" -p 0 -i 127.0.0.1 memory 1M --run 'nbdinfo --size "$uri"
+        printf "%s|%s|%s\n" "$uri" "$port" "$unixsocket"'
+    same "${lines[0]}" 1048576
+    local port
+    port=$(cut -d'|' -f2 <<<"${lines[1]}")
+    [ "$port" -gt 0 ]
+    contains "${lines[1]}" "nbd://127.0.0.1:$port"
+    same "$(cut -d'|' -f3 <<<"${lines[1]}")" ""
+    has_ipv6 || skip "there is no IPv6 loopback here"
+    run -0 "$NBDLAB" -p 0 -i ::1 memory 1M --run 'nbdinfo --size "$uri"'
+    same "$output" 1048576
+}
+
+@test "--run: odd socket paths and export names are quoted and encoded" {
+    disk disk.sh <<'EOT'
+#!/bin/sh
+case $1 in
+    get_size) echo 1M ;;
+    open) printf '%s' "$3" >"$tmpdir/name" ;;
+    pread) cat "$tmpdir/name" /dev/zero | head -c $3 ;;
+    *) exit 2 ;;
+esac
+EOT
+    export WANTED
+    for WANTED in 'a b' "it's" '"double"' 'a$b`c;d&e' 'a?b#c%d' 'x/y' '*' 'ünï' "a'b\"c\\d"; do
+        mkdir -p "$DIR/odd"
+        local path="$DIR/odd/${WANTED//\//_}"
+        export path
+        run -0 "$NBDLAB" -U "$path" -e "$WANTED" sh "$DIR/disk.sh" --run '
+            [ "$exportname" = "$WANTED" ] && [ "$unixsocket" = "$path" ] && [ -S "$unixsocket" ] &&
+            nbdinfo --size "$uri" && nbdcopy "$uri" "$DIR/copy" >/dev/null'
+        same "$output" 1048576
+        same "$(head -c "$(printf %s "$WANTED" | wc -c)" "$DIR/copy")" "$WANTED"
+        [ ! -e "$path" ]
+    done
+}
+
+@test "--run: the command can read standard input and write standard output" {
+    run -0 "$NBDLAB" memory 1M --run 'cat' <<<hello
+    same "$output" hello
+}
+
+@test "--run: a signal to the server ends the command too" {
+    start_bare memory 1M --run "echo \$\$ >$DIR/command; exec sleep 1000"
+    wait_for [ -s "$DIR/command" ]
+    kill "$SERVER"
+    wait_for not is_alive "$SERVER"
+    wait_for not is_alive "$(cat "$DIR/command")"
+    same "$(ls -A "$TMPDIR")" ""
+}
+
+@test "--run: exit 4 of a script ends the server, not the command" {
+    disk disk.sh <<'EOT'
+#!/bin/sh
+case $1 in
+    get_size) echo 1M ;;
+    pread) head -c $3 /dev/zero; exit 4 ;;
+    *) exit 2 ;;
+esac
+EOT
+    run "$NBDLAB" sh "$DIR/disk.sh" --run 'qemu-io -r -f raw -c "read 0 512" "$uri" >/dev/null
+        echo the command went on; exit 9'
+    contains "$output" "the command went on"
+    same "$(ls -A "$TMPDIR")" ""
+}
+
+@test "--run: a signal reaches the command also when a script has ended the server" {
+    start_bare eval get_size='echo 1M' pread='head -c $3 /dev/zero; exit 4' \
+        --run "qemu-io -r -f raw -c 'read 0 512' \"\$uri\" >/dev/null; echo \$\$ >$DIR/command
+            exec sleep 1000"
+    wait_for [ -s "$DIR/command" ]
+    kill "$SERVER"
+    wait_for not is_alive "$SERVER"
+    wait_for not is_alive "$(cat "$DIR/command")"
+    same "$(ls -A "$TMPDIR")" ""
+}
+
+@test "--run without a descriptor left fails, and does not hang" {
+    with_descriptors 5 -U - memory 1M --run true
+}
+
+@test "-U -: a private socket that is gone at the end" {
+    start_bare -f -v -U - -P "$PIDFILE" memory 1M
+    wait_ready
+    local socket
+    socket=$(find "$TMPDIR" -type s)
+    same "$(stat -c %a "$(dirname "$socket")")" 700
+    same "$(nbdinfo --size "nbd+unix:///?socket=$socket")" 1048576
+    stop
+    same "$(ls -A "$TMPDIR")" ""
+}
+
+@test "-U: a relative path, also in the background" {
+    cd "$DIR"
+    "$NBDLAB" -U relative -P pid2 memory 1M 3>&- 4>&-
+    STARTED+=("$(cat pid2)")
+    same "$(nbdinfo --size "nbd+unix:///?socket=$DIR/relative")" 1048576
+    kill "${STARTED[0]}"
+    wait_for not is_alive "${STARTED[0]}"
+    [ ! -e relative ]
+    [ ! -e pid2 ]
+}
+
+@test "-U: a stale socket is replaced, one in use and other files are not" {
+    /usr/bin/python3 -c 'import socket, sys; socket.socket(socket.AF_UNIX).bind(sys.argv[1])' "$SOCK"
+    serve memory 1M
+    run -1 "$NBDLAB" -f -U "$SOCK" memory 2M
+    contains "$output" "$SOCK"
+    same "$(nbdinfo --size "$URI")" 1048576
+    stop
+    echo precious >"$DIR/file"
+    run -1 "$NBDLAB" -f -U "$DIR/file" memory 1M
+    same "$(cat "$DIR/file")" precious
+    run -1 "$NBDLAB" -f -U "$DIR/no/such/folder/sock" memory 1M
+    contains "$output" "$DIR/no/such/folder/sock"
+    run -1 "$NBDLAB" -f -U "$DIR/$(printf 'x%.0s' {1..200})" memory 1M
+    contains "$output" 107
+}
+
+@test "-U: a socket that somebody else has put there is not removed" {
+    serve memory 1M
+    local first=$SERVER
+    rm "$SOCK"
+    PIDFILE=$DIR/pid2 serve memory 2M
+    kill "$first"
+    wait_exit "$first"
+    same "$(nbdinfo --size "$URI")" 2097152
+    stop
+    [ ! -e "$SOCK" ]
+}
+
+@test "-p: numbers as they are written" {
+    for port in 00 0x0; do
+        rm -f "$PIDFILE" "$DIR/out"
+        start_bare -f -p $port -i 127.0.0.1 -P "$PIDFILE" memory 1M
+        wait_ready
+        same "$(nbdinfo --size "nbd://127.0.0.1:$(cat "$DIR/out")")" 1048576
+        stop
+    done
+}
+
+@test "-p: a port in use is refused with its number" {
+    start_bare -f -p 0 -i 127.0.0.1 -P "$PIDFILE" memory 1M
+    wait_ready
+    run -1 "$NBDLAB" -f -p "$(cat "$DIR/out")" -i 127.0.0.1 memory 1M
+    contains "$output" "$(cat "$DIR/out")"
+    contains "$output" "in use"
+    stop
+}
+
+@test "-P: the process that serves, removed at the end; an unwritable path is an error" {
+    "$NBDLAB" -U "$SOCK" -P "$PIDFILE" memory 1M 3>&- 4>&-
+    local pid
+    pid=$(cat "$PIDFILE")
+    STARTED+=("$pid")
+    is_alive "$pid"
+    same "$(wc -l <"$PIDFILE")" 1
+    kill "$pid"
+    wait_for not is_alive "$pid"
+    [ ! -e "$PIDFILE" ]
+    run -1 "$NBDLAB" -f -U "$SOCK" -P "$DIR/no/such/folder/pid" memory 1M
+    contains "$output" "$DIR/no/such/folder/pid"
+    [ ! -e "$SOCK" ]
+    echo 99999999 >"$PIDFILE"
+    start -v memory 1M
+    wait_for grep -qx "$SERVER" "$PIDFILE"
+    stop
+}
+
+@test "-s over a socket pair, over pipes, and with --stdin and --single" {
+    for option in -s --single --stdin; do
+        py $option <<'EOT'
+class Pipes:
+    """Two pipes that look like a socket to Client."""
+    def __init__(self, process):
+        self.process = process
+    def settimeout(self, timeout):
+        pass
+    def recv(self, count):
+        return os.read(self.process.stdout.fileno(), count)
+    def sendall(self, data):
+        self.process.stdin.write(data)
+        self.process.stdin.flush()
+def check(client):
+    client.handshake()
+    client.write(4096, b"single" * 100)
+    same(client.read(4096, 600), b"single" * 100, "data")
+    client.send_request(CMD_DISC)
+    same(client.ending(), "eof", "how the server hangs up")
+command = [NBDLAB, sys.argv[1], "memory", "1M"]
+ours, theirs = socket.socketpair()
+process = subprocess.Popen(command, stdin=theirs, stdout=theirs)
+theirs.close()
+check(Client(ours))
+same(process.wait(BOUND_S), 0, "exit status over a socket pair")
+process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+check(Client(Pipes(process)))
+same(process.wait(BOUND_S), 0, "exit status over pipes")
+process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+process.stdin.close()
+same(process.wait(BOUND_S), 0, "exit status of a server whose client leaves at once")
+EOT
+    done
+}
+
+@test "-s with a script: the script does not see the client's stream" {
+    disk disk.sh <<EOT
+#!/bin/sh
+cat >/dev/null
+echo noise >&2
+case \$1 in
+    get_size) echo 1M ;;
+    get_ready) readlink /proc/\$\$/fd/0 >$DIR/stdin; echo noise ;;
+    pread) head -c \$3 /dev/zero ;;
+    *) exit 2 ;;
+esac
+EOT
+    py <<'EOT'
+ours, theirs = socket.socketpair()
+process = subprocess.Popen([NBDLAB, "-s", os.environ["DIR"] + "/disk.sh"], stdin=theirs, stdout=theirs)
+theirs.close()
+client = Client(ours)
+client.handshake()
+same(client.read(0, 512), bytes(512), "data")
+os.kill(process.pid, 15)
+same(process.wait(BOUND_S), 0, "exit status")
+EOT
+}
+
+@test "-s: a client that cannot be served is a failure, not a wait" {
+    with_descriptors 8 -s memory 1M
+}
+
+@test "-s: output to a file goes where the file is written" {
+    { echo header; "$NBDLAB" -s memory 1M; } </dev/null >"$DIR/file"
+    same "$(head -n 1 "$DIR/file")" header
+}
+
+@test "-s over two sockets: a forced disconnect wakes a reply that is stuck" {
+    py <<'EOT'
+to_server, server_in = socket.socketpair()
+from_server, server_out = socket.socketpair()
+class Both:
+    def settimeout(self, timeout):
+        from_server.settimeout(timeout)
+        to_server.settimeout(timeout)
+    def recv(self, count):
+        return from_server.recv(count)
+    def sendall(self, data):
+        to_server.sendall(data)
+process = subprocess.Popen([NBDLAB, "-s", "eval", "get_size=echo 64M", "thread_model=echo parallel",
+                            "pread=[ $4 = 0 ] || exit 6; head -c $3 /dev/zero"],
+                           stdin=server_in, stdout=server_out)
+server_in.close()
+server_out.close()
+client = Client(Both())
+client.handshake()
+client.send_request(CMD_READ, 0, 32 << 20)
+until(lambda: select.select([from_server], [], [], 0)[0], "the long reply to begin")
+client.send_request(CMD_READ, 512, 512)
+same(process.wait(BOUND_S), 0, "exit status")
+EOT
+}
+
+@test "-s and an inline script exclude each other" {
+    refused "standard input" -s sh -
+}
+
+@test "the background: the parent returns when clients can connect" {
+    for n in 1 2 3 4 5; do
+        rm -f "$PIDFILE"
+        "$NBDLAB" -U "$SOCK" -P "$PIDFILE" memory 1M 3>&- 4>&-
+        STARTED=("$(cat "$PIDFILE")")
+        same "$(nbdinfo --size "$URI")" 1048576
+        same "$(readlink "/proc/${STARTED[0]}/cwd")" /
+        kill "${STARTED[0]}"
+        wait_for not is_alive "${STARTED[0]}"
+    done
+}
+
+@test "the background: stdin, stdout and stderr are /dev/null, the session is its own" {
+    run -0 "$NBDLAB" -U "$SOCK" -P "$PIDFILE" memory 1M 3>&- 4>&-
+    local pid
+    pid=$(cat "$PIDFILE")
+    STARTED+=("$pid")
+    for fd in 0 1 2; do
+        same "$(readlink "/proc/$pid/fd/$fd")" /dev/null
+    done
+    same "$(awk '{ print $6 }' "/proc/$pid/stat")" "$pid"
+    kill "$pid"
+    wait_for not is_alive "$pid"
+}
+
+@test "the background: failures are seen by whoever started it" {
+    refused size memory
+    disk disk.sh <<'EOT'
+#!/bin/sh
+case $1 in
+    get_size) echo 1M ;;
+    after_fork) echo "no luck today" >&2; exit 1 ;;
+    pread) ;;
+    *) exit 2 ;;
+esac
+EOT
+    refused "no luck today" -U "$SOCK" -P "$PIDFILE" sh "$DIR/disk.sh"
+}
+
+@test "closed stdin, stdout and stderr do no harm, in the background and the foreground" {
+    truncate -s 1M "$DIR/served"
+    for closed in '<&-' '>&-' '2>&-' '<&- >&- 2>&-'; do
+        for mode in '' '-f'; do
+            rm -f "$PIDFILE"
+            eval "\"\$NBDLAB\" $mode -U \"\$SOCK\" -P \"\$PIDFILE\" file \"\$DIR/served\" $closed 3>&- 4>&- &"
+            wait_for [ -s "$PIDFILE" ]
+            STARTED=("$(cat "$PIDFILE")")
+            py <<'EOT'
+client = ready()
+client.write(0, b"x" * 4096)
+same(client.read(0, 4096), b"x" * 4096, "data")
+EOT
+            kill "${STARTED[0]}"
+            wait_for not is_alive "${STARTED[0]}"
+            same "$(head -c 4096 "$DIR/served" | tr -d x | wc -c)" 0
+        done
+    done
+}
+
+@test "--exit-with-parent" {
+    cat >"$DIR/parent.sh" <<'EOT'
+"$NBDLAB" --exit-with-parent -U "$SOCK" -P "$PIDFILE" memory 1M &
+echo $! >"$DIR/child"
+while [ ! -s "$PIDFILE" ]; do sleep 0.01; done
+echo ready >"$DIR/ready"
+exec sleep 1000
+EOT
+    sh "$DIR/parent.sh" 3>&- 4>&- &
+    local parent=$!
+    STARTED+=("$parent")
+    wait_for [ -s "$DIR/ready" ]
+    STARTED+=("$(cat "$DIR/child")")
+    same "$(cat "$PIDFILE")" "$(cat "$DIR/child")"
+    kill -KILL "$parent"
+    wait_for not is_alive "$(cat "$DIR/child")"
+    [ ! -e "$SOCK" ]
+    [ ! -e "$PIDFILE" ]
+}
+
+@test "messages begin with the name that the program was called by" {
+    ln -s "$NBDLAB" "$DIR/otherlab"
+    run -1 "$DIR/otherlab" --frobnicate
+    same "${output%%:*}" otherlab
+    run -1 "$NBDLAB" --frobnicate
+    same "${output%%:*}" "$NAME"
+    run -0 "$DIR/otherlab" memory 1M --run 'nbdinfo --size "$uri"'
+    same "$output" 1048576
+}
+
+@test "NBDLAB_PLUGIN_PATH: several folders, the first one wins, then the program's own" {
+    mkdir "$DIR/one" "$DIR/two"
+    cp "$BUILD/tests/plugins/told.so" "$DIR/two/nbdkit-lab-plugin.so"
+    NBDLAB_PLUGIN_PATH=$DIR/one:$DIR/two run -0 "$NBDLAB" lab --dump-plugin
+    contains "$output" "path=$DIR/two/nbdkit-lab-plugin.so"
+    cp "$BUILD/tests/plugins/told.so" "$DIR/one/nbdkit-lab-plugin.so"
+    NBDLAB_PLUGIN_PATH=$DIR/one:$DIR/two run -0 "$NBDLAB" lab --dump-plugin
+    contains "$output" "path=$DIR/one/"
+    NBDLAB_PLUGIN_PATH=::/no/such/folder: run -0 "$NBDLAB" memory --dump-plugin
+    contains "$output" name=memory
+    refused nbdkit-lab-plugin.so lab
+    contains "$output" NBDLAB_PLUGIN_PATH
+}
+
+@test "a plugin by a relative path" {
+    cd "$BUILD/tests/plugins"
+    run -0 "$NBDLAB" ./told.so --dump-plugin
+    contains "$output" name=told
+}

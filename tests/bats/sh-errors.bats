@@ -1,0 +1,381 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# What goes wrong in scripts: each case gets one line in the log that names the script, the method,
+# what was wrong and what to do; the client gets an error; connection and server live on.
+
+load common
+
+# disk_with METHOD-CASES: a disk of 1 MiB; reads at 64 KiB are special, the others are zeroes.
+disk_with() {
+    cat >"$DIR/disk.sh" <<EOT
+#!/bin/sh
+at=\$4
+case \$1 in
+$1
+    get_size) echo 1M ;;
+    pread) head -c \$3 /dev/zero ;;
+    *) exit 2 ;;
+esac
+EOT
+    chmod +x "$DIR/disk.sh"
+}
+
+# One error line of the log, and only one, names the script and has every TEXT.
+one_error_with() {
+    local errors text
+    errors=$(grep 'error:' "$LOG")
+    same "$(wc -l <<<"$errors")" 1
+    contains "$errors" disk.sh
+    for text in "$@"; do contains "$errors" "$text"; done
+}
+
+# fails_with ERRNO: a read at 64 KiB does; the same connection can read elsewhere.
+fails_with() {
+    py "$1" <<'EOT'
+client = ready(meta=True)
+same(client.errno(CMD_READ, 65536, 512), globals()[sys.argv[1]], "errno of the bad read")
+same(client.read(0, 512), bytes(512), "the next read")
+client.disconnect()
+ready().read(0, 512)
+EOT
+}
+
+# open_fails: GO is refused; the connection and the server live on.
+open_fails() {
+    py <<'EOT'
+client = connect()
+client.greet()
+assert client.refusal(OPT_GO, go_query("")) & REP_ERROR_BIT
+client.abort()
+client = connect()
+client.greet()
+client.abort()
+EOT
+}
+
+# start_fails TEXT...: the server does not start, and says why in one line.
+start_fails() {
+    local script=$1
+    shift
+    run -1 "$NBDLAB" -f -U "$SOCK" sh "$script" 3>&-
+    printf '%s\n' "$output" >"$LOG"
+    one_error_with "$@"
+    same "$(ls -A "$TMPDIR")" ""
+    [ ! -e "$SOCK" ]
+}
+
+@test "pread that prints too little" {
+    disk_with '    pread) [ $at -eq 65536 ] && set -- x x 100 ; head -c $3 /dev/zero ;;'
+    serve sh "$DIR/disk.sh"
+    fails_with EIO
+    one_error_with pread 100 512
+    stop
+}
+
+@test "pread that prints too much" {
+    disk_with '    pread) [ $at -eq 65536 ] && set -- x x 100000 ; head -c $3 /dev/zero ;;'
+    serve sh "$DIR/disk.sh"
+    fails_with EIO
+    one_error_with pread 100000 512
+    stop
+}
+
+@test "pread that prints endlessly is cut, not swallowed" {
+    disk_with '    pread) [ $at -eq 65536 ] && exec cat /dev/zero ; head -c $3 /dev/zero ;;'
+    serve sh "$DIR/disk.sh"
+    fails_with EIO
+    one_error_with pread
+    stop
+}
+
+@test "pread that prints nothing" {
+    disk_with '    pread) [ $at -eq 65536 ] && exit 0 ; head -c $3 /dev/zero ;;'
+    serve sh "$DIR/disk.sh"
+    fails_with EIO
+    one_error_with pread "0 bytes" 512
+    stop
+}
+
+@test "pread that is missing: exit status 2 ends a required method" {
+    disk_with '    pread) [ $at -eq 65536 ] && exit 2 ; head -c $3 /dev/zero ;;'
+    serve sh "$DIR/disk.sh"
+    fails_with EIO
+    one_error_with pread "no such method"
+    stop
+}
+
+@test "a promised method that is missing" {
+    disk_with '    can_write | can_flush | can_trim | can_zero | can_extents) exit 0 ;;
+    can_cache) echo native ;;'
+    serve sh "$DIR/disk.sh"
+    py <<'EOT'
+client = ready(meta=True)
+for kind, data in ((CMD_WRITE, bytes(512)), (CMD_TRIM, b""), (CMD_WRITE_ZEROES, b""),
+                   (CMD_BLOCK_STATUS, b""), (CMD_CACHE, b"")):
+    same(client.errno(kind, 0, 512, data=data), EIO, "errno of command %d" % kind)
+same(client.errno(CMD_FLUSH), EIO, "errno of a flush")
+client.read(0, 512)
+client.disconnect()
+EOT
+    for method in pwrite flush trim extents cache; do
+        same "$(grep -c "disk.sh: $method: there is no such method" "$LOG")" "$(
+            [ $method = pwrite ] && echo 2 || echo 1)"
+    done
+    stop
+}
+
+@test "a syntax error, which makes the shell exit with 2: the log shows its complaint and line" {
+    disk_with '    pread) if [ $at -eq 65536 ]; then eval "fi oops"; fi; head -c $3 /dev/zero ;;'
+    serve sh "$DIR/disk.sh"
+    fails_with EIO
+    one_error_with pread "disk.sh: 1: eval:" "Syntax error"
+    stop
+}
+
+@test "a syntax error in the file itself is shown at start-up" {
+    disk disk.sh <<'EOT'
+#!/bin/sh
+case $1 in
+    get_size) echo 1M ;;
+    pread) head -c $3 /dev/zero ;;
+    *) if then ;;
+esac
+EOT
+    start_fails "$DIR/disk.sh" "disk.sh: 5:" "yntax error"
+}
+
+@test "bash's syntax error too" {
+    disk disk.sh <<'EOT'
+#!/bin/bash
+case $1 in
+    get_size) echo 1M ;;
+    pread) head -c $3 /dev/zero ;;
+    *) if then ;;
+esac
+EOT
+    start_fails "$DIR/disk.sh" "line 5" "yntax error"
+}
+
+@test "exit 2 without a complaint stays quiet where the method is optional" {
+    disk_with '    get_ready) echo just a note >&2; exit 2 ;;'
+    serve sh "$DIR/disk.sh"
+    py <<<'ready().read(0, 512)'
+    lacks "error:"
+    stop
+}
+
+@test "an errno word on stdout of a failed call" {
+    disk_with '    pread) [ $at -eq 65536 ] && { echo ENOSPC full; exit 1; }; head -c $3 /dev/zero ;;'
+    serve sh "$DIR/disk.sh"
+    fails_with EIO
+    one_error_with pread stdout stderr
+    stop
+}
+
+@test "an errno word behind the noise of set -x" {
+    disk_with '    pread) if [ $at -eq 65536 ]; then set -x; true; echo ENOSPC full >&2; exit 1; fi
+        head -c $3 /dev/zero ;;'
+    serve sh "$DIR/disk.sh"
+    fails_with ENOSPC
+    one_error_with pread "ENOSPC full"
+    stop
+}
+
+@test "a multi-line message is one line of the log" {
+    disk_with '    pread) if [ $at -eq 65536 ]; then printf "EPERM one\ntwo\nthree\n" >&2; exit 1; fi
+        head -c $3 /dev/zero ;;'
+    serve sh "$DIR/disk.sh"
+    fails_with EPERM
+    one_error_with pread "EPERM one" two three
+    stop
+}
+
+@test "control characters of a script are escaped in the log" {
+    disk_with '    pread) if [ $at -eq 65536 ]; then printf "EIO \033[31mred\007\n" >&2; exit 1; fi
+        head -c $3 /dev/zero ;;'
+    serve sh "$DIR/disk.sh"
+    fails_with EIO
+    one_error_with pread red
+    same "$(tr -d '\n\t -~' <"$LOG" | wc -c)" 0
+    stop
+}
+
+@test "a megabyte of stderr is bounded in the log and harms nobody" {
+    disk_with '    pread) if [ $at -eq 65536 ]; then
+            echo ENOSPC >&2; head -c 1000000 /dev/zero | tr "\0" x >&2; exit 1
+        fi
+        head -c $3 /dev/zero ;;'
+    serve sh "$DIR/disk.sh"
+    fails_with ENOSPC
+    [ "$(wc -c <"$LOG")" -lt 100000 ]
+    stop
+}
+
+@test "death by a signal is named" {
+    disk_with '    pread) [ $at -eq 65536 ] && kill -SEGV $$; head -c $3 /dev/zero ;;'
+    serve sh "$DIR/disk.sh"
+    fails_with EIO
+    one_error_with pread SIGSEGV
+    stop
+}
+
+@test "exit 3 in a method that is no question" {
+    disk_with '    pread) [ $at -eq 65536 ] && exit 3; head -c $3 /dev/zero ;;'
+    serve sh "$DIR/disk.sh"
+    fails_with EIO
+    one_error_with pread "exit status 3"
+    stop
+}
+
+@test "a failure without a word" {
+    disk_with '    pread) [ $at -eq 65536 ] && exit 77; head -c $3 /dev/zero ;;'
+    serve sh "$DIR/disk.sh"
+    fails_with EIO
+    one_error_with pread 77
+    stop
+}
+
+@test "get_size that prints nothing, or something that is not a size, or is missing" {
+    for size in ':' 'echo' 'echo lots' 'echo 1M of data' 'echo -1' 'echo 12Q' 'exit 2' 'exit 1' \
+        'echo 99999999999999999999' 'head -c 100000 /dev/zero' "printf '1\n2\n'"; do
+        rm -f "$LOG"
+        disk_with "    get_size) $size ;;"
+        serve sh "$DIR/disk.sh"
+        open_fails
+        one_error_with get_size
+        stop
+    done
+}
+
+@test "the message about get_size shows what was printed" {
+    disk_with '    get_size) echo about 1M ;;'
+    serve sh "$DIR/disk.sh"
+    open_fails
+    one_error_with get_size "about 1M" "not a size"
+    stop
+}
+
+@test "sizes in every format that is a size" {
+    disk_with '    open) echo "$3" ;;
+    get_size) printf "%s" "$2" ;;'
+    serve sh "$DIR/disk.sh"
+    py <<'EOT'
+for text, size in (("0", 0), ("512", 512), ("1k", 1024), ("1K", 1024), ("3M", 3 << 20),
+                   ("2G", 2 << 30), ("1T", 1 << 40), ("1P", 1 << 50), ("7E", 7 << 60),
+                   ("5s", 2560), ("10b", 10), ("9223372036854775807", (1 << 63) - 1), ("1M\n", 1 << 20)):
+    same(ready(export=text).size, size, repr(text))
+EOT
+    lacks "error:"
+    stop
+}
+
+@test "block_size and capability methods that print rubbish" {
+    for method in 'block_size) echo many' 'block_size) echo 1 2' 'can_fua) echo perhaps' \
+        'can_cache) echo yes' 'can_write) exit 1'; do
+        rm -f "$LOG"
+        disk_with "    $method ;;
+    can_write) exit 0 ;;"
+        serve sh "$DIR/disk.sh"
+        open_fails
+        one_error_with "${method%%)*}"
+        stop
+    done
+}
+
+@test "block sizes that the protocol does not allow" {
+    for sizes in '3 4 5' '0 4096 8192' '131072 131072 131072' '512 256 1M' '512 4096 513' \
+        '4096 8192 4096'; do
+        rm -f "$LOG"
+        disk_with "    block_size) echo $sizes ;;"
+        serve sh "$DIR/disk.sh"
+        open_fails
+        same "$(grep -c 'error:.*block_size' "$LOG")" 1
+        stop
+    done
+}
+
+@test "extents that do not cover the request, or are out of order, or are no extents" {
+    for extents in ':' 'echo 0 4k' 'echo 1M 1M' 'echo lots' 'echo 0' 'echo 0 1M bread' \
+        "printf '64k 64k\n256k 64k\n'" "printf '64k 64k\n64k 64k\n'" 'echo -1 1M'; do
+        rm -f "$LOG"
+        disk_with "    can_extents) exit 0 ;;
+    extents) $extents ;;"
+        serve sh "$DIR/disk.sh"
+        py <<'EOT'
+client = ready(meta=True)
+same(client.errno(CMD_BLOCK_STATUS, 65536, 512 << 10), EIO, "errno of the block status")
+client.read(0, 512)
+client.disconnect()
+EOT
+        one_error_with extents
+        stop
+    done
+}
+
+@test "a script that is not executable" {
+    disk_with ''
+    chmod -x "$DIR/disk.sh"
+    start_fails "$DIR/disk.sh" executable chmod
+}
+
+@test "a script that is not there, and a folder" {
+    start_fails "$DIR/no-such-disk.sh" "No such file"
+    mkdir "$DIR/a-disk.sh"
+    start_fails "$DIR/a-disk.sh" directory
+}
+
+@test "a missing interpreter" {
+    disk disk.sh <<'EOT'
+#!/no/such/interpreter -x
+echo 1M
+EOT
+    start_fails "$DIR/disk.sh" /no/such/interpreter "No such file" install
+}
+
+@test "a carriage return behind the interpreter" {
+    printf '#!/bin/sh\r\necho 1M\r\n' >"$DIR/disk.sh"
+    chmod +x "$DIR/disk.sh"
+    start_fails "$DIR/disk.sh" "carriage return" "line 1"
+}
+
+@test "a script that loses its executable bit while it is served" {
+    disk_with ''
+    serve sh "$DIR/disk.sh"
+    py <<'EOT'
+path = os.environ["DIR"] + "/disk.sh"
+client = ready()
+client.read(0, 512)
+os.rename(path, path + ".away")
+same(client.errno(CMD_READ, 0, 512), EIO, "errno of a read without a script")
+os.rename(path + ".away", path)
+client.read(0, 512)
+EOT
+    one_error_with pread "No such file"
+    stop
+}
+
+@test "a thread model that is none" {
+    disk_with '    thread_model) echo as you like ;;'
+    serve sh "$DIR/disk.sh"
+    py <<<'ready().read(0, 512)'
+    one_error_with thread_model "as you like"
+    stop
+}
+
+@test "a parameter that the script does not take" {
+    disk_with ''
+    run -1 "$NBDLAB" -f -U "$SOCK" sh "$DIR/disk.sh" colour=blue 3>&-
+    printf '%s\n' "$output" >"$LOG"
+    one_error_with config colour=blue
+}
+
+@test "sh.timeout: the log says which method hung and for how long, the client gets EIO" {
+    disk_with "    pread) if [ \$at -eq 65536 ]; then sleep 1000 & echo \$! >$DIR/pids; wait; fi
+        head -c \$3 /dev/zero ;;"
+    serve sh "$DIR/disk.sh" sh.timeout=0.5
+    fails_with EIO
+    one_error_with pread "0.5 seconds" sh.timeout
+    wait_for not is_alive "$(cat "$DIR/pids")"
+    stop
+}

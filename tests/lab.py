@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What tests written in Python share: servers, libnbd clients, and all of rawnbd."""
+
+import errno as errno_module
+import os
+import select
+import socket
+import struct
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+import nbd
+
+from rawnbd import *  # noqa: F401,F403  (a test wants all of it at hand)
+from rawnbd import BOUND_S, Silence, ready, same, until
+
+NBDLAB = os.environ.get("NBDLAB", "nbdlab")
+BUILD = os.environ.get("BUILD", "build")
+TESTS = os.path.dirname(os.path.abspath(__file__))
+SLOWER = int(os.environ.get("SLOWER", "1"))
+
+
+def libnbd(address=None, export="", meta=False):
+    """A connected libnbd handle."""
+    handle = nbd.NBD()
+    handle.set_export_name(export)
+    if meta:
+        handle.add_meta_context(nbd.CONTEXT_BASE_ALLOCATION)
+    if isinstance(address, int):
+        handle.connect_tcp("127.0.0.1", str(address))
+    else:
+        handle.connect_unix(address or os.environ["SOCK"])
+    return handle
+
+
+def nbd_errno(function, *args, **more):
+    """The errno that a libnbd call fails with, 0 if it does not."""
+    try:
+        function(*args, **more)
+    except nbd.Error as error:
+        return getattr(errno_module, error.errno) if error.errno else -1
+    return 0
+
+
+def is_alive(pid):
+    """Whether a process still runs; a zombie does not."""
+    try:
+        with open("/proc/%d/stat" % int(pid)) as stat:
+            return stat.read().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def lines(path):
+    """The whole lines of a file, none if there is no such file yet."""
+    try:
+        with open(path, errors="replace") as file:
+            return [line.rstrip("\n") for line in file if line.endswith("\n")]
+    except FileNotFoundError:
+        return []
+
+
+def open_gate(path, line=b"go\n"):
+    """Let go on what waits for a line from the FIFO at path; bounded, unlike open(2)."""
+    def write():
+        try:
+            gate = os.open(path, os.O_WRONLY | os.O_NONBLOCK)
+        except OSError:
+            return False
+        os.write(gate, line)
+        os.close(gate)
+        return True
+    until(write, "somebody who waits at the gate")
+
+
+class Server:
+    """A server in the foreground on its own socket, in a directory of its own."""
+
+    def __init__(self, *args, **environment):
+        self.dir = tempfile.mkdtemp(prefix="nbdlab-test.")
+        self.sock = self.dir + "/sock"
+        self.pidfile = self.dir + "/pid"
+        self.tmp = self.dir + "/tmp"
+        self.process = None
+        self.args = args
+        self.environment = dict(os.environ, TMPDIR=self.tmp, **environment)
+        os.mkdir(self.tmp)
+
+    def start(self, *more):
+        command = [NBDLAB, "-f", "-U", self.sock, "-P", self.pidfile, *self.args, *more]
+        with open(self.dir + "/log", "ab") as log:
+            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log,
+                                            stderr=log, env=self.environment)
+        until(lambda: os.path.exists(self.pidfile) or self.process.poll() is not None,
+              "the server to start")
+        return self
+
+    @property
+    def log(self):
+        with open(self.dir + "/log", errors="replace") as log:
+            return log.read()
+
+    def wait(self):
+        """The exit status of a server that was told to end."""
+        try:
+            return self.process.wait(BOUND_S)
+        except subprocess.TimeoutExpired:
+            raise Silence("the server does not end") from None
+
+    def stop(self):
+        self.process.send_signal(signal.SIGTERM)
+        return self.wait()
+
+    def leftovers(self):
+        """What an ended server should have removed."""
+        left = [path for path in (self.sock, self.pidfile) if os.path.lexists(path)]
+        return left + os.listdir(self.tmp)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        if self.process and self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        shutil.rmtree(self.dir, ignore_errors=True)
+
+
+def time_to_end(pid, trigger):
+    """The seconds from before trigger() until process pid has ended."""
+    start = time.monotonic()
+    trigger()
+    until(lambda: not is_alive(pid), "process %s to end" % pid)
+    return time.monotonic() - start
+
+
+def expect_prompt_end(trigger, limit_s=1.0, clients=10):
+    """With idle clients connected the server $SERVER ends in time and all of them see it."""
+    idle = [ready(export="idle") for _ in range(clients)]
+    took_s = time_to_end(int(os.environ["SERVER"]), trigger)
+    assert took_s < limit_s * SLOWER, "it took %.2f s" % took_s
+    for client in idle:
+        same(client.ending(), "eof", "how an idle client's connection ends")
