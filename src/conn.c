@@ -66,6 +66,14 @@ enum conn_state conn_get_state(struct conn *conn)
     return atomic_load(&conn->state);
 }
 
+void conn_note_client_gone(struct conn *conn)
+{
+    LOCK_SCOPE(&conn->state_lock);
+
+    conn->is_client_gone = true;
+    pthread_cond_broadcast(&conn->state_changed);
+}
+
 int conn_send(struct conn *conn, struct iovec *vectors, int count)
 {
     LOCK_SCOPE(&conn->write_lock);
@@ -86,7 +94,7 @@ bool conn_sleep(struct conn *conn, const struct timespec *deadline)
 
     for (;;) {
         /* The server stops by moving every connection to CLOSING, which wakes us. */
-        if (conn_get_state(conn) == CONN_DEAD || quit_is_stopping())
+        if (conn_get_state(conn) == CONN_DEAD || conn->is_client_gone || quit_is_stopping())
             return false;
         if (pthread_cond_timedwait(&conn->state_changed, &conn->state_lock, deadline) == ETIMEDOUT)
             return true;

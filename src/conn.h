@@ -54,6 +54,7 @@ struct conn {
 
     _Atomic enum conn_state state; /* written under state_lock */
     pthread_mutex_t state_lock;
+    bool is_client_gone; /* its stream ended; under state_lock */
     pthread_cond_t state_changed;
 
     pthread_mutex_t write_lock;   /* keeps a reply whole */
@@ -81,6 +82,9 @@ void conn_advance(struct conn *conn, enum conn_state target);
 
 enum conn_state conn_get_state(struct conn *conn);
 
+/* Notes that the client hung up without a word, so that nobody sleeps for it. Any thread. */
+void conn_note_client_gone(struct conn *conn);
+
 /*
  * Sends a whole message, unless the connection is DEAD; a failure makes it
  * DEAD. Changes the vectors. Takes write_lock. Returns 0 or -1.
@@ -89,8 +93,8 @@ int conn_send(struct conn *conn, struct iovec *vectors, int count);
 
 /*
  * Sleeps until `deadline` (CLOCK_MONOTONIC). Returns true; false as soon as
- * there is no point in going on: the connection is DEAD, or the server is
- * stopping.
+ * there is no point in going on: the connection is DEAD, its client has hung
+ * up, or the server is stopping.
  */
 bool conn_sleep(struct conn *conn, const struct timespec *deadline);
 

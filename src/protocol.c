@@ -145,6 +145,7 @@ static int read_payload(struct conn *conn, struct request *request)
 /* The stream ended or broke while it was read. */
 static int end_of_input(struct conn *conn, int got, bool is_between_requests)
 {
+    conn_note_client_gone(conn);
     if (got == 0 && is_between_requests)
         return 0;
     /* Where the server itself is closing, replies to other requests still go out. */
