@@ -125,8 +125,12 @@ int run_start(const char *command, const struct listen_sockets *sockets, const c
         return -1;
     }
     command_fd = pidfd_open(command_pid, 0);
-    if (command_fd < 0)
+    if (command_fd < 0) {
         log_error("--run: pidfd_open: %m");
+        kill(command_pid, SIGKILL);
+        waitpid(command_pid, NULL, 0);
+        command_pid = -1;
+    }
     return command_fd;
 }
 
