@@ -37,11 +37,12 @@ struct transport {
     char ahead[READ_AHEAD_BYTES];
 };
 
-static bool is_socket(int fd)
+/* Is the type of the file `type`, as S_IFSOCK? */
+static bool has_type(int fd, mode_t type)
 {
     struct stat status;
 
-    return fstat(fd, &status) == 0 && S_ISSOCK(status.st_mode);
+    return fstat(fd, &status) == 0 && (status.st_mode & S_IFMT) == type;
 }
 
 /*
@@ -52,6 +53,9 @@ static int reopen_non_blocking(int fd, int mode)
 {
     char path[64];
 
+    /* Files do not block, and have a position that a new description would not share. */
+    if (!has_type(fd, S_IFIFO))
+        return fd;
     snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
     int own_fd = open(path, mode | O_NONBLOCK | O_CLOEXEC);
     if (own_fd < 0)
@@ -86,7 +90,7 @@ struct transport *transport_new(int in_fd, int out_fd, int stop_fd)
     transport->in_fd = in_fd;
     transport->out_fd = out_fd;
     transport->stop_fd = stop_fd;
-    transport->is_socket = is_socket(in_fd) && is_socket(out_fd);
+    transport->is_socket = has_type(in_fd, S_IFSOCK) && has_type(out_fd, S_IFSOCK);
     transport->reader_wake_fd = transport->all_wake_fd = -1;
     transport->give_up_at_ms = 0;
     transport->begin = transport->end = 0;
