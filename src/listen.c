@@ -22,8 +22,6 @@
 #define NBDKIT_API_VERSION 2
 #include "nbdkit-plugin.h"
 
-static const char default_port[] = "10809"; /* IANA's for NBD */
-
 static int make_private_path(struct listen_sockets *sockets)
 {
     const char *temporary = getenv("TMPDIR");
@@ -100,6 +98,7 @@ int listen_on_unix(struct listen_sockets *sockets, const char *path)
             close(fd);
         return -1;
     }
+    lstat(sockets->unix_path, &sockets->unix_status);
     sockets->fds[sockets->count++] = fd;
     return 0;
 }
@@ -153,16 +152,16 @@ static bool is_missing_family(int error)
     return error == EAFNOSUPPORT || error == EADDRNOTAVAIL;
 }
 
-int listen_on_tcp(struct listen_sockets *sockets, const char *address, const char *port)
+int listen_on_tcp(struct listen_sockets *sockets, const char *address, uint16_t port)
 {
+    char service[8];
     struct addrinfo hints = { .ai_flags = AI_PASSIVE, .ai_socktype = SOCK_STREAM };
     struct addrinfo *list;
     int last_error = 0;
 
-    if (!port)
-        port = default_port;
+    snprintf(service, sizeof service, "%u", port);
     sockets->address = address;
-    int error = getaddrinfo(address, port, &hints, &list);
+    int error = getaddrinfo(address, service, &hints, &list);
     if (error) {
         log_error("cannot listen on %s: %s", address ? address : "any address",
                   gai_strerror(error));
@@ -179,19 +178,29 @@ int listen_on_tcp(struct listen_sockets *sockets, const char *address, const cha
     freeaddrinfo(list);
     if (sockets->count > 0 && (last_error == 0 || is_missing_family(last_error)))
         return 0;
-    log_error("cannot listen on %s port %s: %s%s", address ? address : "any address", port,
+    log_error("cannot listen on %s port %u: %s%s", address ? address : "any address", port,
               strerrordesc_np(last_error),
               last_error == EADDRINUSE ? " (another server? -p PORT chooses another)" : "");
     return -1;
 }
 
+/* Somebody may have removed our socket and put another server's there. */
+static bool is_our_socket(const struct listen_sockets *sockets)
+{
+    struct stat status;
+
+    return lstat(sockets->unix_path, &status) == 0 &&
+           status.st_dev == sockets->unix_status.st_dev &&
+           status.st_ino == sockets->unix_status.st_ino;
+}
+
 void listen_close(struct listen_sockets *sockets)
 {
+    if (sockets->unix_path && is_our_socket(sockets))
+        unlink(sockets->unix_path);
     for (unsigned i = 0; i < sockets->count; i++)
         close(sockets->fds[i]);
     sockets->count = 0;
-    if (sockets->unix_path)
-        unlink(sockets->unix_path);
     if (sockets->private_folder)
         rmdir(sockets->private_folder);
     free(sockets->unix_path);

@@ -4,16 +4,18 @@
 #define LISTEN_H
 
 #include <stdint.h>
+#include <sys/stat.h>
 
 enum { LISTEN_MAX = 16 };
 
 struct listen_sockets {
     int fds[LISTEN_MAX];
     unsigned count;
-    char *unix_path;      /* absolute, or NULL for TCP */
-    char *private_folder; /* that unix_path is in, for -U -, or NULL */
-    uint16_t port;        /* TCP, the one that was bound */
-    const char *address;  /* TCP, as given by the user; NULL for every interface */
+    char *unix_path;         /* absolute, or NULL for TCP */
+    struct stat unix_status; /* of the socket that we made there */
+    char *private_folder;    /* that unix_path is in, for -U -, or NULL */
+    uint16_t port;           /* TCP, the one that was bound */
+    const char *address;     /* TCP, as given by the user; NULL for every interface */
 };
 
 /*
@@ -24,11 +26,11 @@ struct listen_sockets {
 int listen_on_unix(struct listen_sockets *sockets, const char *path);
 
 /*
- * Listens on TCP `port` ("0" for a free one, NULL for 10809) of `address`, or
+ * Listens on TCP `port` (0 for a free one) of `address`, or
  * of every interface where it is NULL. Returns 0, or -1 after logging. Main
  * thread.
  */
-int listen_on_tcp(struct listen_sockets *sockets, const char *address, const char *port);
+int listen_on_tcp(struct listen_sockets *sockets, const char *address, uint16_t port);
 
 /* Stops listening and removes the socket and the private folder. Main thread. */
 void listen_close(struct listen_sockets *sockets);

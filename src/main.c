@@ -102,7 +102,7 @@ static int listen_for_clients(const struct options *options, struct listen_socke
         return listen_on_unix(sockets, options->unix_path);
     if (listen_on_tcp(sockets, options->address, options->port) < 0)
         return -1;
-    if (options->port && strcmp(options->port, "0") == 0 && !options->run_command) {
+    if (options->port == 0 && !options->run_command) {
         printf("%u\n", sockets->port);
         fflush(stdout);
     }

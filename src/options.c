@@ -16,6 +16,8 @@
 
 enum { THREADS_DEFAULT = 16, THREADS_MAX = 1024 };
 
+enum { PORT_DEFAULT = 10809 }; /* IANA's for NBD */
+
 /* Long options without a letter. NOT_YET is every option of nbdkit's that is not there yet. */
 enum long_option {
     OPTION_HELP = 256,
@@ -145,16 +147,6 @@ static int parse_threads(const char *value, unsigned *threads)
     return 0;
 }
 
-static int parse_port(const char *value, const char **port)
-{
-    uint16_t number;
-
-    if (nbdkit_parse_uint16_t("-p/--port", value, &number) < 0)
-        return -1;
-    *port = value;
-    return 0;
-}
-
 /* How many long options begin with the name in `written`, "--NAME" or "--NAME=VALUE"? */
 static unsigned count_long_options(const char *written)
 {
@@ -236,7 +228,8 @@ static int set_option(int found, int long_index, struct options *options)
         options->pid_file = optarg;
         return 0;
     case 'p':
-        return parse_port(optarg, &options->port);
+        options->has_port = true;
+        return nbdkit_parse_uint16_t("-p/--port", optarg, &options->port);
     case 't':
         return parse_threads(optarg, &options->threads);
     case 'U':
@@ -269,15 +262,15 @@ static int refuse_combination(const char *text)
 /* What cannot be used together, and what follows from what. */
 static int settle(struct options *options)
 {
-    if (options->unix_path && (options->port || options->address))
+    if (options->unix_path && (options->has_port || options->address))
         return refuse_combination("-U cannot be used together with -p or -i: a socket is in "
                                   "the file system or on the network");
-    if (options->is_single && (options->unix_path || options->port || options->address))
+    if (options->is_single && (options->unix_path || options->has_port || options->address))
         return refuse_combination("-s cannot be used together with -U, -p or -i: the client is "
                                   "on standard input and output");
     if (options->is_single && options->run_command)
         return refuse_combination("-s cannot be used together with --run");
-    if (options->run_command && !options->unix_path && !options->port)
+    if (options->run_command && !options->unix_path && !options->has_port)
         options->unix_path = "-";
     if (!options->plugin && options->action == ACTION_SERVE)
         return refuse_combination("which plugin? give the name of one, or the path of a script; "
@@ -292,7 +285,11 @@ int options_parse(int argc, char **argv, struct options *options)
     int found;
     int long_index = 0;
 
-    *options = (struct options){ .threads = THREADS_DEFAULT, .export_name = "" };
+    *options = (struct options){
+        .threads = THREADS_DEFAULT,
+        .port = PORT_DEFAULT,
+        .export_name = "",
+    };
     opterr = 0;
     /* Options may follow the plugin's name and its parameters, as in nbdkit. */
     while ((found = getopt_long(argc, argv, short_options, long_options, &long_index)) != -1) {

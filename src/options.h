@@ -4,6 +4,7 @@
 #define OPTIONS_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 enum options_action {
     ACTION_SERVE,
@@ -23,7 +24,8 @@ struct options {
     unsigned threads;        /* per connection, 1..1024 */
     const char *export_name; /* -e, for --run */
     const char *address;     /* -i, or NULL for every interface */
-    const char *port;        /* -p, or NULL for 10809 */
+    bool has_port;           /* -p was given */
+    uint16_t port;           /* TCP; 0 for a free one */
     const char *pid_file;    /* -P, or NULL */
     const char *unix_path;   /* -U, "-" for a private socket, or NULL for TCP */
     const char *run_command; /* --run, or NULL */

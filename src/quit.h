@@ -17,7 +17,11 @@ void quit_request(void);
 
 bool quit_is_stopping(void);
 
-/* A descriptor that polls readable once the server is stopping; nobody reads or closes it. */
+/*
+ * A descriptor that polls readable once the server is stopping; nobody reads or
+ * closes it. A fork shares it: a signal to a parent that waits for its child
+ * to be ready stops the child.
+ */
 int quit_get_fd(void);
 
 #endif
