@@ -11,11 +11,13 @@
 #include <ftw.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/pidfd.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -27,9 +29,23 @@
 
 #define DESCRIPTORS_WHILE_REMOVING 16
 #define FAREWELL_MS 1000
+#define LEVELS_MAX 32 /* of folders in each other that are closed to their owner */
 
 static int pipe_fd = -1;   /* our end of the pipe; -1 if there is no warden */
 static int warden_fd = -1; /* a pidfd, for the server may not be its parent any more */
+
+static bool is_unreadable; /* by nftw: a folder could not be opened */
+
+/* A script may have made folders that not even their owner may enter. */
+static int open_up(const char *path, const struct stat *status, int type, struct FTW *ftw)
+{
+    (void)status;
+    (void)ftw;
+    if (type == FTW_D || type == FTW_DNR)
+        chmod(path, S_IRWXU);
+    is_unreadable = is_unreadable || type == FTW_DNR;
+    return 0;
+}
 
 static int remove_entry(const char *path, const struct stat *status, int type, struct FTW *ftw)
 {
@@ -42,6 +58,13 @@ static int remove_entry(const char *path, const struct stat *status, int type, s
 
 void warden_remove_folder(const char *folder)
 {
+    /* Each round may open up one level more. */
+    for (int round = 0; round < LEVELS_MAX; round++) {
+        is_unreadable = false;
+        nftw(folder, open_up, DESCRIPTORS_WHILE_REMOVING, FTW_PHYS | FTW_MOUNT);
+        if (!is_unreadable)
+            break;
+    }
     nftw(folder, remove_entry, DESCRIPTORS_WHILE_REMOVING, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
 }
 
