@@ -71,20 +71,29 @@ void diagnose_trace_call(const struct diagnose_report *report, const char *const
     }
 }
 
+/* The errno of a call that was ended for this cause. */
+static int get_cut_errno(enum limits_cause cause)
+{
+    return cause == LIMITS_TIMEOUT ? ETIMEDOUT : cause == LIMITS_STOP ? ESHUTDOWN : EIO;
+}
+
 int diagnose_log_cut(const struct diagnose_report *report)
 {
     bool is_timeout = report->end->cut == LIMITS_TIMEOUT;
     const char *limit = is_timeout ? "(sh.timeout)" : "of the server's stop (sh.grace)";
     double seconds = is_timeout ? limits_get_timeout_seconds() : limits_get_grace_seconds();
 
-    if (report->end->is_cut_by_child)
+    if (report->end->cut == LIMITS_SURPLUS)
+        nbdkit_error("%s: %s printed more than 64 MiB too much, and went on: killed",
+                     program_get_name(), report->method);
+    else if (report->end->is_cut_by_child)
         nbdkit_error("%s: %s ended, but a background process that kept its stdout or stderr open "
                      "did not within %g seconds %s: killed; redirect both (>/dev/null 2>&1 &)",
                      program_get_name(), report->method, seconds, limit);
     else
         nbdkit_error("%s: %s did not end within %g seconds %s: killed", program_get_name(),
                      report->method, seconds, limit);
-    return is_timeout ? ETIMEDOUT : ESHUTDOWN;
+    return get_cut_errno(report->end->cut);
 }
 
 void diagnose_log_exec(const char *method, int errno_value)

@@ -28,7 +28,8 @@ int64_t limits_read_clock(void);
 /* Notes that the server was seen to stop; the first moment noted counts. */
 void limits_note_stop(int64_t now_ns);
 
-enum limits_cause { LIMITS_NONE, LIMITS_TIMEOUT, LIMITS_STOP };
+/* LIMITS_SURPLUS: the program prints without end, see spawn.c. */
+enum limits_cause { LIMITS_NONE, LIMITS_TIMEOUT, LIMITS_STOP, LIMITS_SURPLUS };
 
 struct limits_deadline {
     int64_t when_ns; /* INT64_MAX if there is none */

@@ -23,6 +23,8 @@
 
 #define TERM_NS (1000 * LIMITS_NANOSECONDS_PER_MS) /* between SIGTERM and SIGKILL */
 #define KILL_MS 1000                               /* that a killed child may take to die */
+#define SURPLUS_MAX_BYTES (64 * 1024 * 1024) /* beyond what is wanted; then the program is ended   \
+                                              */
 #define PIPE_DEFAULT_BYTES 65536
 #define PIPE_MAX_BYTES (1024 * 1024)
 
@@ -145,12 +147,21 @@ static void feed_input(struct child *child)
         close_fd(&child->poll[INPUT].fd);
 }
 
+/* A program that prints without end would never end by itself. */
+static void limit_surplus(struct child *child, const struct buf *buf)
+{
+    if (buf->dropped > SURPLUS_MAX_BYTES && child->end->cut == LIMITS_NONE)
+        child->deadline =
+            (struct limits_deadline){ .when_ns = child->start_ns, .cause = LIMITS_SURPLUS };
+}
+
 static void drain(struct child *child, int which, struct buf *buf)
 {
     ssize_t count = buf_read_fd(buf, child->poll[which].fd);
 
     if (count == 0 || (count < 0 && errno != EAGAIN && errno != EINTR))
         close_fd(&child->poll[which].fd);
+    limit_surplus(child, buf);
 }
 
 static void notice_stop(struct child *child, int64_t now_ns)
