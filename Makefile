@@ -48,7 +48,7 @@ TEST_PLUGINS = $(patsubst tests/plugins/%.c,$(B)/tests/plugins/%.so,$(wildcard t
 .DELETE_ON_ERROR:
 .PHONY: all tests check demo lint install clean
 
-all: $(B)/nbdlab $(PLUGINS) $(if $(SANITIZE),,nbdlab)
+all: $(B)/nbdlab $(PLUGINS) $(if $(filter build,$(B)),nbdlab)
 
 # The program finds its plugins beside the file that the link points to.
 nbdlab: $(B)/nbdlab
@@ -103,11 +103,13 @@ $(B)/tests/test_status: sh-plugin/status.c
 $(B)/tests/test_sh_parse: sh-plugin/parse.c sh-plugin/buf.c
 $(B)/tests/test_parse: src/parse.c
 
-# Prerequisites are installed first; the build itself is a second make.
+# Prerequisites are installed first; the build itself is a second make, with
+# other flags and so in another folder.
+CHECK_B = build/$(or $(SANITIZE),check)
 check:
 	scripts/need check
-	$(MAKE) WERROR=-Werror tests
-	NBDLAB=$(CURDIR)/$(B)/nbdlab BUILD=$(CURDIR)/$(B) SANITIZE=$(SANITIZE) tests/run
+	$(MAKE) B=$(CHECK_B) WERROR=-Werror tests
+	NBDLAB=$(CURDIR)/$(CHECK_B)/nbdlab BUILD=$(CURDIR)/$(CHECK_B) SANITIZE=$(SANITIZE) tests/run
 
 demo:
 	scripts/need demo
