@@ -20,6 +20,12 @@ COMPLETIONDIR ?= $(PREFIX)/share/bash-completion/completions
 PKGCONFIGDIR ?= $(LIBDIR)/pkgconfig
 
 SANITIZE ?=
+
+# One line per step; V=1 shows the commands, V=2 nothing.
+V ?= 0
+Q = $(if $(filter 1,$(V)),,@)
+say = $(if $(filter 0,$(V)),@echo '  $(1) $@')
+
 B = build$(SANITIZE:%=/%)
 
 CFLAGS ?= -O2 -g
@@ -52,7 +58,8 @@ all: $(B)/nbdlab $(PLUGINS) $(if $(filter build,$(B)),nbdlab)
 
 # The program finds its plugins beside the file that the link points to.
 nbdlab: $(B)/nbdlab
-	ln -sfn $< $@
+	$(call say,LINK)
+	$(Q)ln -sfn $< $@
 
 # Objects depend on the flags they were built with.
 $(B)/flags: FORCE
@@ -62,24 +69,29 @@ $(B)/flags: FORCE
 FORCE:
 
 $(B)/nbdlab: $(SERVER_OBJECTS) src/symbols.list
-	$(CC) $(ALL_LDFLAGS) -Wl,--dynamic-list=src/symbols.list -o $@ $(SERVER_OBJECTS) -ldl -lm
+	$(call say,LINK)
+	$(Q)$(CC) $(ALL_LDFLAGS) -Wl,--dynamic-list=src/symbols.list -o $@ $(SERVER_OBJECTS) -ldl -lm
 
 $(B)/src/%.o: src/%.c $(B)/flags
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) $(DEFINES) -Isrc -Iinclude -MMD -MP -c -o $@ $<
+	$(call say,CC  )
+	$(Q)$(CC) $(ALL_CFLAGS) $(DEFINES) -Isrc -Iinclude -MMD -MP -c -o $@ $<
 
 $(B)/sh-plugin/%.o: sh-plugin/%.c $(B)/flags
 	@mkdir -p $(@D)
-	$(CC) $(PLUGIN_CFLAGS) -DNBDLAB_VERSION='"$(VERSION)"' -MMD -MP -c -o $@ $<
+	$(call say,CC  )
+	$(Q)$(CC) $(PLUGIN_CFLAGS) -DNBDLAB_VERSION='"$(VERSION)"' -MMD -MP -c -o $@ $<
 
 $(B)/plugins/%.o: plugins/%.c $(B)/flags
 	@mkdir -p $(@D)
-	$(CC) $(PLUGIN_CFLAGS) -DNBDLAB_VERSION='"$(VERSION)"' -MMD -MP -c -o $@ $<
+	$(call say,CC  )
+	$(Q)$(CC) $(PLUGIN_CFLAGS) -DNBDLAB_VERSION='"$(VERSION)"' -MMD -MP -c -o $@ $<
 
 define PLUGIN_RULE
 $(B)/plugins/nbdkit-$(1)-plugin.so: $$($(1)_SOURCES:%.c=$(B)/%.o)
 	@mkdir -p $$(@D)
-	$$(CC) $$(ALL_LDFLAGS) -shared -o $$@ $$^
+	$$(call say,LINK)
+	$$(Q)$$(CC) $$(ALL_LDFLAGS) -shared -o $$@ $$^
 endef
 $(foreach name,$(PLUGIN_NAMES),$(eval $(call PLUGIN_RULE,$(name))))
 
@@ -87,16 +99,19 @@ tests: all $(UNIT_TESTS) $(TEST_PLUGINS)
 
 $(B)/tests/test_%: tests/unit/test_%.c $(B)/flags
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) -Isrc -Ish-plugin -Iinclude -MMD -MP -MF $@.d -o $@ \
+	$(call say,CC  )
+	$(Q)$(CC) $(ALL_CFLAGS) -Isrc -Ish-plugin -Iinclude -MMD -MP -MF $@.d -o $@ \
 	 $(filter %.c,$^) $(ALL_LDFLAGS) -lm
 
 $(B)/tests/plugins/%.so: tests/plugins/%.c $(B)/flags
 	@mkdir -p $(@D)
-	$(CC) $(PLUGIN_CFLAGS) -MMD -MP -MF $@.d -shared -o $@ $< $(ALL_LDFLAGS)
+	$(call say,CC  )
+	$(Q)$(CC) $(PLUGIN_CFLAGS) -MMD -MP -MF $@.d -shared -o $@ $< $(ALL_LDFLAGS)
 
 $(B)/examples/%.so: examples/%.c $(B)/flags
 	@mkdir -p $(@D)
-	$(CC) $(PLUGIN_CFLAGS) -MMD -MP -MF $@.d -shared -o $@ $< $(ALL_LDFLAGS)
+	$(call say,CC  )
+	$(Q)$(CC) $(PLUGIN_CFLAGS) -MMD -MP -MF $@.d -shared -o $@ $< $(ALL_LDFLAGS)
 
 # The modules that each unit test is linked with.
 $(B)/tests/test_status: sh-plugin/status.c

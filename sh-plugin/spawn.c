@@ -23,8 +23,7 @@
 
 #define TERM_NS (1000 * LIMITS_NANOSECONDS_PER_MS) /* between SIGTERM and SIGKILL */
 #define KILL_MS 1000                               /* that a killed child may take to die */
-#define SURPLUS_MAX_BYTES (64 * 1024 * 1024) /* beyond what is wanted; then the program is ended   \
-                                              */
+#define SURPLUS_MAX_BYTES (64 * 1024 * 1024)       /* beyond what is wanted */
 #define PIPE_DEFAULT_BYTES 65536
 #define PIPE_MAX_BYTES (1024 * 1024)
 
