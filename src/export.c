@@ -162,6 +162,9 @@ static int ask_everything(struct conn *conn)
         ask_degree(conn, table->can_cache, cache, &export->can_cache) < 0 ||
         ask_bool(conn, table->can_multi_conn, 0, &export->can_multi_conn) < 0)
         return -1;
+    /* The second connection would wait for the first one to end. */
+    if (plugin_get_thread_model() == NBDKIT_THREAD_MODEL_SERIALIZE_CONNECTIONS)
+        export->can_multi_conn = false;
     export->can_flush = export->can_flush && table->flush;
     export->can_extents = export->can_extents && table->extents;
     return 0;

@@ -671,3 +671,11 @@ EOT
     same "$(grep -c "disk.sh pread '' 512 0 -> exit status 0" "$LOG")" 1
     stop
 }
+
+@test "several connections are not offered where only one at a time is served" {
+    for model in serialize_connections serialize_all_requests; do
+        run -0 "$NBDLAB" eval get_size='echo 1M' pread='exit 1' can_multi_conn='exit 0' \
+            thread_model="echo $model" --run 'nbdinfo --can multi-conn "$uri"; echo "said $?"'
+        same "${lines[-1]}" "said $([ $model = serialize_connections ] && echo 2 || echo 0)"
+    done
+}
