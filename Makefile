@@ -100,7 +100,7 @@ tests: all $(UNIT_TESTS) $(TEST_PLUGINS)
 $(B)/tests/test_%: tests/unit/test_%.c $(B)/flags
 	@mkdir -p $(@D)
 	$(call say,CC  )
-	$(Q)$(CC) $(ALL_CFLAGS) -Isrc -Ish-plugin -Iinclude -MMD -MP -MF $@.d -o $@ \
+	$(Q)$(CC) $(ALL_CFLAGS) -iquote src -iquote sh-plugin -Iinclude -MMD -MP -MF $@.d -o $@ \
 	 $(filter %.c,$^) $(ALL_LDFLAGS) -lm
 
 $(B)/tests/plugins/%.so: tests/plugins/%.c $(B)/flags

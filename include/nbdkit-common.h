@@ -68,6 +68,7 @@ extern void nbdkit_vdebug(const char *format, va_list args) NBDKIT_PRINTF(1, 0);
 extern int64_t nbdkit_parse_size(const char *str);
 extern int nbdkit_parse_bool(const char *str);
 extern int nbdkit_parse_probability(const char *what, const char *str, double *r);
+extern int nbdkit_parse_delay(const char *what, const char *str, unsigned *sec, unsigned *nsec);
 extern int nbdkit_parse_int(const char *what, const char *str, int *r);
 extern int nbdkit_parse_unsigned(const char *what, const char *str, unsigned *r);
 extern int nbdkit_parse_int8_t(const char *what, const char *str, int8_t *r);
@@ -102,6 +103,8 @@ extern int64_t nbdkit_peer_pid(void);
 extern int64_t nbdkit_peer_uid(void);
 extern int64_t nbdkit_peer_gid(void);
 extern char *nbdkit_peer_security_context(void);
+extern char *nbdkit_peer_tls_dn(void);
+extern char *nbdkit_peer_tls_issuer_dn(void);
 
 /* Copies of strings that live as long as the connection, or as the plugin. */
 extern const char *nbdkit_strdup_intern(const char *str);

@@ -249,6 +249,24 @@ char *nbdkit_peer_security_context(void)
     return strndup(label, length);
 }
 
+/* This server has no TLS, so no client has a distinguished name. */
+static char *refuse_tls(const char *caller)
+{
+    log_error("%s: the client does not use TLS", caller);
+    errno = ENOTSUP;
+    return NULL;
+}
+
+char *nbdkit_peer_tls_dn(void)
+{
+    return refuse_tls("nbdkit_peer_tls_dn");
+}
+
+char *nbdkit_peer_tls_issuer_dn(void)
+{
+    return refuse_tls("nbdkit_peer_tls_issuer_dn");
+}
+
 const char *nbdkit_export_name(void)
 {
     if (current_conn && current_conn->export.name)

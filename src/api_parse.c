@@ -56,6 +56,11 @@ int nbdkit_parse_probability(const char *what, const char *str, double *r)
     return 0;
 }
 
+int nbdkit_parse_delay(const char *what, const char *str, unsigned *sec, unsigned *nsec)
+{
+    return judge(what, str, parse_delay(str, sec, nsec));
+}
+
 #define DEFINE_SIGNED(name, type, minimum, maximum)                                                \
     int name(const char *what, const char *str, type *r)                                           \
     {                                                                                              \

@@ -6,6 +6,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <limits.h>
 #include <math.h>
 #include <stddef.h>
 #include <stdlib.h>
@@ -140,5 +141,44 @@ const char *parse_probability(const char *text, double *value)
     if (!isfinite(result) || result < 0)
         return "is not a finite probability of 0 or more";
     *value = result;
+    return NULL;
+}
+
+/* Nanoseconds in a unit of time, 0 if there is no such unit. */
+static long double get_unit_ns(const char *unit)
+{
+    static const struct {
+        const char *name;
+        long double ns;
+    } units[] = {
+        { "", 1e9L },        { "s", 1e9L },       { "ms", 1e6L }, { "us", 1e3L },
+        { "\u03bcs", 1e3L }, { "\u00b5s", 1e3L }, { "ns", 1 },
+    };
+
+    for (size_t i = 0; i < sizeof units / sizeof units[0]; i++)
+        if (strcmp(unit, units[i].name) == 0)
+            return units[i].ns;
+    return 0;
+}
+
+const char *parse_delay(const char *text, unsigned *sec, unsigned *nsec)
+{
+    static const char fault[] = "is not a time, which looks like 2, 1.5s, 100ms, 20us or 7ns";
+    char *end;
+    long double number = strtold(text, &end);
+    long double unit_ns = get_unit_ns(end);
+
+    if (end == text || unit_ns == 0 || !isfinite(number))
+        return fault;
+    if (signbit(number))
+        return "is negative, but a time is 0 or more";
+    long double ns = roundl(number * unit_ns);
+    if (number > 0 && ns < 1)
+        return "is less than a nanosecond";
+    if (ns / 1e9L > UINT_MAX)
+        return "is too long, a time is at most 4294967295 seconds";
+    uint64_t whole_ns = (uint64_t)ns;
+    *sec = (unsigned)(whole_ns / 1000000000);
+    *nsec = (unsigned)(whole_ns % 1000000000);
     return NULL;
 }

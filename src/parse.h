@@ -23,4 +23,7 @@ const char *parse_unsigned(const char *text, uint64_t maximum, uint64_t *value);
 /* A finite number of at least 0: 0.1, 1e-1, 10%, 1:10 or 1/10. */
 const char *parse_probability(const char *text, double *value);
 
+/* A time of at least 0, in s, ms, us (with a Greek mu too) or ns; without a unit in seconds. */
+const char *parse_delay(const char *text, unsigned *sec, unsigned *nsec);
+
 #endif

@@ -61,6 +61,41 @@ static void test_probability(const char *text, double expected)
            "parse_probability", text);
 }
 
+/* sec -1: must be refused. */
+static void test_delay(const char *text, int sec, unsigned nsec)
+{
+    unsigned actual_sec = 77;
+    unsigned actual_nsec = 88;
+    const char *fault = parse_delay(text, &actual_sec, &actual_nsec);
+
+    report(sec < 0 ? fault && actual_sec == 77 && actual_nsec == 88
+                   : !fault && actual_sec == (unsigned)sec && actual_nsec == nsec,
+           "parse_delay", text);
+}
+
+static void test_delays(void)
+{
+    test_delay("0", 0, 0);
+    test_delay("1", 1, 0);
+    test_delay("1.2", 1, 200000000);
+    test_delay("1.2s", 1, 200000000);
+    test_delay("1.2ms", 0, 1200000);
+    test_delay("1200ms", 1, 200000000);
+    test_delay("1.2us", 0, 1200);
+    test_delay("120\u03bcs", 0, 120000);
+    test_delay("1ns", 0, 1);
+    test_delay("999999999ns", 0, 999999999);
+    test_delay("0.1ns", -1, 0);
+    test_delay("4294967296", -1, 0);
+    test_delay("-1", -1, 0);
+    test_delay("nan", -1, 0);
+    test_delay("inf", -1, 0);
+    test_delay("", -1, 0);
+    test_delay("s", -1, 0);
+    test_delay("1m", -1, 0);
+    test_delay("1 s", -1, 0);
+}
+
 static void test_sizes(void)
 {
     test_size("0", 0);
@@ -137,6 +172,7 @@ int main(void)
     test_sizes();
     test_numbers();
     test_probabilities();
+    test_delays();
     test_bool("true", 1);
     test_bool("YES", 1);
     test_bool("on", 1);
