@@ -9,9 +9,14 @@ load common
 # Python: what these tests share.
 PRELUDE='
 server = os.environ["SERVER"]
+def children_of(task):
+    try:
+        with open(task + "/children") as children:
+            return len(children.read().split())
+    except (FileNotFoundError, ProcessLookupError):
+        return 0  # the thread has ended since it was listed
 def children():
-    return sum(len(open(task + "/children").read().split())
-               for task in task_folders() if os.path.exists(task + "/children"))
+    return sum(children_of(task) for task in task_folders())
 def task_folders():
     return ["/proc/%s/task/%s" % (server, task) for task in os.listdir("/proc/%s/task" % server)]
 def usage():
