@@ -118,7 +118,7 @@ const char *parse_unsigned(const char *text, uint64_t maximum, uint64_t *value)
 
 const char *parse_probability(const char *text, double *value)
 {
-    static const char fault[] = "is not a probability, which looks like 0.1, 10%, 1:10 or 1/10";
+    static const char fault[] = "is not a probability, which looks like 0.25, 25%, 1:4 or 1/4";
     char *end;
     double number = strtod(text, &end);
     double divisor = 1;

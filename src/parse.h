@@ -20,7 +20,7 @@ const char *parse_bool(const char *text, bool *value);
 const char *parse_signed(const char *text, int64_t minimum, int64_t maximum, int64_t *value);
 const char *parse_unsigned(const char *text, uint64_t maximum, uint64_t *value);
 
-/* A finite number of at least 0: 0.1, 1e-1, 10%, 1:10 or 1/10. */
+/* A finite number of at least 0: 0.25, 25%, 1:4, 1/4 or 25e-2. */
 const char *parse_probability(const char *text, double *value);
 
 /* A time of at least 0, in s, ms, us (with a Greek mu too) or ns; without a unit in seconds. */
