@@ -29,7 +29,10 @@ static int fail_with_output(const char *method, struct buf *output, const char *
     CLEANUP_FREE char *shown = text_join_lines(buf_get_text(output), output->length);
 
     if (shown == NULL || *shown == '\0')
-        return call_fail(method, EIO, "printed nothing: %s", remedy);
+        return call_fail(method, EIO,
+                         "printed nothing: %s; or, if the script has no such method, let it "
+                         "exit with 2 (*) exit 2 ;;)",
+                         remedy);
     return call_fail(method, EIO, "printed '%.200s', which %s: %s", shown, problem, remedy);
 }
 

@@ -119,15 +119,16 @@ void diagnose_log_failure(const struct diagnose_report *report, struct status st
                            : "";
     char how[HOW_MAX];
     bool is_killed = WIFSIGNALED(report->end->wait_status);
+    bool is_asked_for = status.effect != STATUS_EFFECT_NONE;
 
     describe_end(report->end->wait_status, how);
     if (errors->length == 0) {
         nbdkit_error("%s: %s: %s%s%s", program_get_name(), report->method, how,
-                     is_killed ? "" : " and no message on stderr", hint);
+                     is_killed || is_asked_for ? "" : " and no message on stderr", hint);
         return;
     }
     CLEANUP_FREE char *joined = text_join_lines(errors->data, errors->length);
-    if (is_killed || status.effect != STATUS_EFFECT_NONE)
+    if (is_killed || is_asked_for)
         nbdkit_error("%s: %s: %s: %s%s", program_get_name(), report->method, how, get_text(joined),
                      hint);
     else

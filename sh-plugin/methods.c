@@ -68,10 +68,15 @@ int methods_thread_model(void)
     if (model >= 0)
         return model;
     CLEANUP_FREE char *shown = text_join_lines(buf_get_text(&output), output.length);
-    call_fail("thread_model", EINVAL,
-              "'%.200s' is not a thread model, so serialize_all_requests is used: print "
-              "serialize_connections, serialize_all_requests, serialize_requests or parallel",
-              shown == NULL ? "" : shown);
+    if (shown == NULL || *shown == '\0')
+        call_fail("thread_model", EINVAL,
+                  "printed nothing, so serialize_all_requests is used: print a thread model, or, "
+                  "if the script has no such method, let it exit with 2 (*) exit 2 ;;)");
+    else
+        call_fail("thread_model", EINVAL,
+                  "'%.200s' is not a thread model, so serialize_all_requests is used: print "
+                  "serialize_connections, serialize_all_requests, serialize_requests or parallel",
+                  shown);
     return NBDKIT_THREAD_MODEL_SERIALIZE_ALL_REQUESTS;
 }
 

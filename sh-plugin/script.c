@@ -65,7 +65,7 @@ static int check_type(const char *path)
     return 0;
 }
 
-int script_check_file(const char *path, bool *needs_shell)
+int script_check_file(const char *path, const char *name, bool *needs_shell)
 {
     char head[HEAD_MAX + 1];
 
@@ -80,7 +80,7 @@ int script_check_file(const char *path, bool *needs_shell)
     if (end > 0 && head[end] == '\n' && head[end - 1] == '\r') {
         nbdkit_error("%s: line 1 ends with a carriage return, as in Windows: run "
                      "\"sed -i 's/\\r$//' %s\"",
-                     path, path);
+                     name, strcmp(path, name) == 0 ? path : "FILE");
         return -1;
     }
     head[end] = '\0';

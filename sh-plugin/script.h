@@ -9,10 +9,10 @@
 #include <stdbool.h>
 
 /*
- * Looks at the file at path before it is run, and explains what is wrong with
- * it. Returns 0 and stores whether it needs /bin/sh to run it, or -1.
+ * Looks at the file at path, which the user calls name, before it is run, and
+ * explains what is wrong with it. Returns 0 and stores whether it needs /bin/sh to run it, or -1.
  */
-int script_check_file(const char *path, bool *needs_shell);
+int script_check_file(const char *path, const char *name, bool *needs_shell);
 
 /* Saves standard input as an executable file at path. Returns 0 or -1. */
 int script_save_stdin(const char *path);

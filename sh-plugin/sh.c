@@ -76,7 +76,7 @@ static char *locate_script(const char *value)
 
     if (strcmp(value, "-") != 0) {
         name = value;
-        if (script_check_file(value, &needs_shell) == 0 &&
+        if (script_check_file(value, value, &needs_shell) == 0 &&
             (located = realpath(value, NULL)) == NULL)
             nbdkit_error("%s: %s", value, strerror(errno));
         return located;
@@ -87,7 +87,8 @@ static char *locate_script(const char *value)
         nbdkit_error("no memory");
         return NULL;
     }
-    if (script_save_stdin(inline_path) == 0 && script_check_file(inline_path, &needs_shell) == 0)
+    if (script_save_stdin(inline_path) == 0 &&
+        script_check_file(inline_path, name, &needs_shell) == 0)
         located = strdup(inline_path);
     return located;
 }

@@ -379,3 +379,20 @@ EOT
     wait_for not is_alive "$(cat "$DIR/pids")"
     stop
 }
+
+@test "a script that exits with 0 for methods that it has not got is told how to say so" {
+    disk forgetful.sh <<'EOT'
+#!/bin/sh
+case $1 in
+    get_size) echo 1M ;;
+    pread) head -c "$3" /dev/zero ;;
+esac
+EOT
+    serve sh "$DIR/forgetful.sh"
+    run nbdinfo "$URI"
+    [ "$status" -ne 0 ]
+    has "thread_model: printed nothing, so serialize_all_requests is used"
+    has "block_size: printed nothing"
+    has "exit with 2 (*) exit 2 ;;)"
+    stop
+}
