@@ -29,7 +29,9 @@ static int make_private_path(struct listen_sockets *sockets)
     if (asprintf(&sockets->private_folder, "%s/nbdlabXXXXXX",
                  temporary && *temporary == '/' ? temporary : "/tmp") < 0 ||
         !mkdtemp(sockets->private_folder)) {
-        log_error("-U -: cannot make a private folder for the socket: %m");
+        log_error("-U -: cannot make a private folder for the socket, %s: %m; set TMPDIR to a "
+                  "folder that can be written",
+                  sockets->private_folder ? sockets->private_folder : "");
         free(sockets->private_folder);
         sockets->private_folder = NULL;
         return -1;
@@ -66,6 +68,42 @@ static int bind_unix(int fd, const struct sockaddr_un *address)
     return bind(fd, generic, sizeof *address);
 }
 
+/* What a user can do about the error, to follow the message. */
+static const char *advise_on_path(int error)
+{
+    switch (error) {
+    case EADDRINUSE:
+        return " by another server, or by a file that is no socket; choose another path";
+    case ENOENT:
+        return "; make the folder first";
+    default:
+        return "";
+    }
+}
+
+static const char *advise_on_port(int error)
+{
+    switch (error) {
+    case EADDRINUSE:
+        return " by another server; -p PORT chooses another port";
+    case EACCES:
+        return "; ports below 1024 are for root, -p PORT chooses another one";
+    default:
+        return "";
+    }
+}
+
+int listen_refuse_activation(void)
+{
+    const char *pid = getenv("LISTEN_PID");
+
+    if (!pid || strtol(pid, NULL, 10) != (long)getpid())
+        return 0;
+    log_error("sockets from systemd (LISTEN_PID, LISTEN_FDS) are not supported yet; use -U, -p "
+              "or -s");
+    return -1;
+}
+
 int listen_on_unix(struct listen_sockets *sockets, const char *path)
 {
     struct sockaddr_un address = { .sun_family = AF_UNIX };
@@ -89,8 +127,7 @@ int listen_on_unix(struct listen_sockets *sockets, const char *path)
 
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0 || bind_unix(fd, &address) < 0 || listen(fd, SOMAXCONN) < 0) {
-        log_error("cannot listen on socket %s: %m%s", sockets->unix_path,
-                  errno == EADDRINUSE ? " (another server, or a file that is no socket)" : "");
+        log_error("cannot listen on socket %s: %m%s", sockets->unix_path, advise_on_path(errno));
         /* Whatever is there is not ours to remove. */
         free(sockets->unix_path);
         sockets->unix_path = NULL;
@@ -179,8 +216,7 @@ int listen_on_tcp(struct listen_sockets *sockets, const char *address, uint16_t 
     if (sockets->count > 0 && (last_error == 0 || is_missing_family(last_error)))
         return 0;
     log_error("cannot listen on %s port %u: %s%s", address ? address : "any address", port,
-              strerrordesc_np(last_error),
-              last_error == EADDRINUSE ? " (another server? -p PORT chooses another)" : "");
+              strerrordesc_np(last_error), advise_on_port(last_error));
     return -1;
 }
 

@@ -19,6 +19,12 @@ struct listen_sockets {
 };
 
 /*
+ * Says no to a superserver that passes its sockets on, before anybody waits
+ * for them to be served. Returns 0, or -1 after logging.
+ */
+int listen_refuse_activation(void);
+
+/*
  * Listens on the Unix domain socket `path`, "-" for one in a new private
  * folder. A socket that nobody listens on any more is replaced. Returns 0, or
  * -1 after logging. Main thread.

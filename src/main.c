@@ -136,6 +136,8 @@ static int start_serving(const struct options *options, struct server_config *co
 
 static int serve(const struct options *options, struct server_config *config)
 {
+    if (listen_refuse_activation() < 0)
+        return -1;
     if (options->is_single) {
         api_set_stdio_used(true);
         if (background_take_stdio(&config->single_in_fd, &config->single_out_fd) < 0)

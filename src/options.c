@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "exports.h"
 #include "log.h"
 #define NBDKIT_API_VERSION 2
 #include "nbdkit-plugin.h"
@@ -66,6 +67,7 @@ static const struct option long_options[] = {
     NOT_YET("group", required_argument),
     NOT_YET("ipv4-only", no_argument),
     NOT_YET("ipv6-only", no_argument),
+    NOT_YET("keep-alive", no_argument),
     NOT_YET("keepalive", no_argument),
     NOT_YET("log", required_argument),
     NOT_YET("long-options", no_argument),
@@ -147,6 +149,16 @@ static int parse_threads(const char *value, unsigned *threads)
     return 0;
 }
 
+static int parse_export_name(const char *value, const char **name)
+{
+    if (!exports_is_valid_string(value)) {
+        log_error("-e/--exportname: the name of an export is UTF-8 of at most 4096 bytes");
+        return -1;
+    }
+    *name = value;
+    return 0;
+}
+
 /* How many long options begin with the name in `written`, "--NAME" or "--NAME=VALUE"? */
 static unsigned count_long_options(const char *written)
 {
@@ -219,8 +231,7 @@ static int set_option(int found, int long_index, struct options *options)
 
     switch (found) {
     case 'e':
-        options->export_name = optarg;
-        return 0;
+        return parse_export_name(optarg, &options->export_name);
     case 'i':
         options->address = optarg;
         return 0;
