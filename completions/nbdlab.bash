@@ -122,4 +122,4 @@ _nbdlab() {
     [[ ${COMPREPLY[0]-} != *= ]] || compopt -o nospace
 }
 
-complete -F _nbdlab nbdlab ./nbdlab
+complete -F _nbdlab nbdlab ./nbdlab nbdkit
