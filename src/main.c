@@ -109,6 +109,15 @@ static int listen_for_clients(const struct options *options, struct listen_socke
     return 0;
 }
 
+/* Starts the --run command, if there is one. Returns 0 or -1. */
+static int run_command(const struct options *options, struct server_config *config)
+{
+    if (!options->run_command || quit_is_stopping())
+        return 0;
+    config->command_fd = run_start(options->run_command, config->sockets, options->export_name);
+    return config->command_fd < 0 ? -1 : 0;
+}
+
 /* Everything from here on runs in the process that will serve. */
 static int start_serving(const struct options *options, struct server_config *config)
 {
@@ -123,12 +132,9 @@ static int start_serving(const struct options *options, struct server_config *co
     if (plugin_start() < 0 || (pid_file && background_write_pid_file(pid_file) < 0))
         return -1;
     background_ready();
-    if (options->run_command && !quit_is_stopping()) {
-        config->command_fd = run_start(options->run_command, config->sockets, options->export_name);
-        if (config->command_fd < 0)
-            return -1;
-    }
-    int result = server_run(config);
+    int result = run_command(options, config) < 0 ? -1 : server_run(config);
+    /* Out of descriptors, there is none to read the pid file with until these are closed. */
+    listen_close(config->sockets);
     if (pid_file)
         background_remove_pid_file(pid_file);
     return result;

@@ -644,3 +644,15 @@ EOT
     run -1 "$NBDLAB" -e $'\xff' memory 1M --run true
     "$NBDLAB" -e "$(head -c 4096 /dev/zero | tr '\0' x)" memory 1M --run true
 }
+
+@test "a server that runs out of descriptors while it starts leaves no pid file and no socket" {
+    local count
+    for count in $(seq 4 16); do
+        (
+            ulimit -n "$count"
+            exec "$NBDLAB" -U "$SOCK" -P "$PIDFILE" memory 1M --run true 3>&- 4>&-
+        ) || true
+        [ ! -e "$PIDFILE" ]
+        [ ! -e "$SOCK" ]
+    done
+}
