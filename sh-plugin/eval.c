@@ -2,7 +2,7 @@
 /*
  * The eval plugin: a disk whose methods are shell fragments of the command
  * line. Owns the fragments, set while the server is configured. Calls methods,
- * ask, limits and lifetime.
+ * ask and limits.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -11,7 +11,6 @@
 #include <nbdkit-plugin.h>
 
 #include "ask.h"
-#include "lifetime.h"
 #include "limits.h"
 #include "methods.h"
 #include "program.h"
@@ -69,18 +68,6 @@ const char *program_get_name(void)
     return "eval";
 }
 
-static void load(void)
-{
-    if (lifetime_begin() < 0)
-        exit(EXIT_FAILURE);
-}
-
-static void unload(void)
-{
-    ask_optional("unload", CALL_ARGUMENTS(NULL));
-    lifetime_end();
-}
-
 static int config(const char *key, const char *value)
 {
     int taken = limits_set_parameter(key, value);
@@ -123,8 +110,7 @@ static struct nbdkit_plugin plugin = {
     .longname = "nbdlab eval plugin",
     .version = NBDLAB_VERSION,
     .description = "a disk whose methods are shell fragments of the command line",
-    .load = load,
-    .unload = unload,
+    .unload = methods_unload,
     .config = config,
     .config_complete = config_complete,
     .config_help =

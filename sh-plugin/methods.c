@@ -2,7 +2,7 @@
 /*
  * The callbacks that configure the script, open and close it, and move data.
  * Owns struct connection; any thread of the server enters it. Calls ask, call,
- * parse, text and the server's lists.
+ * parse, text, lifetime and the server's lists.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -16,6 +16,7 @@
 #include "ask.h"
 #include "cleanup.h"
 #include "connection.h"
+#include "lifetime.h"
 #include "methods.h"
 #include "parse.h"
 #include "text.h"
@@ -30,6 +31,18 @@ static enum status_result ask_for_text(const char *method, const char *const *ar
                                        struct buf *output)
 {
     return ask_text(&(struct call){ .method = method, .arguments = arguments, .output = output });
+}
+
+void methods_load(void)
+{
+    if (lifetime_begin() < 0)
+        exit(EXIT_FAILURE);
+}
+
+void methods_unload(void)
+{
+    ask_optional("unload", CALL_ARGUMENTS(NULL));
+    lifetime_end();
 }
 
 int methods_config(const char *key, const char *value)

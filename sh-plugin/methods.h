@@ -12,6 +12,8 @@
 struct nbdkit_exports;
 struct nbdkit_extents;
 
+void methods_load(void); /* exits where it fails: the callback cannot say so */
+void methods_unload(void);
 int methods_config(const char *key, const char *value);
 int methods_config_complete(void);
 int methods_thread_model(void);
@@ -58,7 +60,7 @@ struct methods_range methods_format_range(uint32_t count, uint64_t offset);
 
 /* The members of struct nbdkit_plugin that are the same for both plugins. */
 #define METHODS_MEMBERS                                                                            \
-    .preconnect = methods_preconnect, .list_exports = methods_list_exports,                        \
+    .load = methods_load, .preconnect = methods_preconnect, .list_exports = methods_list_exports,  \
     .default_export = methods_default_export, .open = methods_open, .close = methods_close,        \
     .export_description = methods_export_description, .get_size = methods_get_size,                \
     .block_size = methods_block_size, .can_write = methods_can_write,                              \

@@ -14,7 +14,8 @@
 /*
  * Reads a size such as "512", "10M" or "8s" (units of 512 bytes), with white
  * space around it allowed. Returns NULL and stores bytes, or returns what is
- * wrong as the end of a sentence ("is not a size").
+ * wrong as the end of a sentence ("is not a size"). nbdkit_parse_size reads the
+ * same, but logs a line of its own that could not name the script.
  */
 const char *parse_read_size(const char *text, int64_t *size);
 

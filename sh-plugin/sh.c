@@ -52,16 +52,9 @@ const char *program_get_name(void)
     return name;
 }
 
-static void load(void)
-{
-    if (lifetime_begin() < 0)
-        exit(EXIT_FAILURE);
-}
-
 static void unload(void)
 {
-    ask_optional("unload", CALL_ARGUMENTS(NULL));
-    lifetime_end();
+    methods_unload();
     free(path);
     path = NULL;
     free(magic_key);
@@ -163,7 +156,6 @@ static struct nbdkit_plugin plugin = {
     .longname = "nbdlab sh plugin",
     .version = NBDLAB_VERSION,
     .description = "a disk whose methods are one script",
-    .load = load,
     .unload = unload,
     .config = config,
     .config_complete = config_complete,
