@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
  * Owns listening sockets and their names. Entered by the main thread; calls
- * log and path.
+ * log and the API's paths.
  */
 #include "listen.h"
 

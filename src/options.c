@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * Reads the command line. Entered by the main thread at start-up; calls log
- * and parse.
+ * Reads the command line. Entered by the main thread at start-up; calls log,
+ * exports and the API's parsers.
  */
 #include "options.h"
 
