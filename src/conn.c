@@ -13,7 +13,7 @@
 #include "quit.h"
 #include "transport.h"
 
-struct conn *conn_new(struct transport *transport, unsigned number, bool is_readonly)
+struct conn *conn_new(struct transport *transport, unsigned number, const struct policy *policy)
 {
     struct conn *conn = calloc(1, sizeof *conn);
     pthread_condattr_t monotonic;
@@ -22,7 +22,7 @@ struct conn *conn_new(struct transport *transport, unsigned number, bool is_read
         return NULL;
     conn->number = number;
     conn->transport = transport;
-    conn->is_readonly = is_readonly;
+    conn->policy = policy;
     pthread_mutex_init(&conn->state_lock, NULL);
     pthread_mutex_init(&conn->write_lock, NULL);
     pthread_mutex_init(&conn->request_lock, NULL);

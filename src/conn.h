@@ -16,6 +16,7 @@
 
 #include "intern.h"
 
+struct policy;
 struct transport;
 
 /* A rank that only rises. HACKING.md has the table of what each one means. */
@@ -50,7 +51,7 @@ struct conn_export {
 struct conn {
     unsigned number; /* counts from 1; in log messages */
     struct transport *transport;
-    bool is_readonly; /* the server's -r */
+    const struct policy *policy;
 
     _Atomic enum conn_state state; /* written under state_lock */
     pthread_mutex_t state_lock;
@@ -72,7 +73,7 @@ struct conn {
  * Makes a connection, ACTIVE, that takes over `transport`. Returns NULL with
  * errno, and then transport is still the caller's.
  */
-struct conn *conn_new(struct transport *transport, unsigned number, bool is_readonly);
+struct conn *conn_new(struct transport *transport, unsigned number, const struct policy *policy);
 
 /* Closes the stream and frees everything. The export must be closed. */
 void conn_free(struct conn *conn);

@@ -18,6 +18,7 @@
 #define NBDKIT_API_VERSION 2
 #include "nbdkit-plugin.h"
 #include "plugin.h"
+#include "policy.h"
 #include "wire.h"
 
 /* Enters the plugin. Returns 0, or -1 where the connection has no use for answers any more. */
@@ -150,7 +151,7 @@ static int ask_everything(struct conn *conn)
 
     if (ask_size(conn) < 0 || ask_block_size(conn) < 0)
         return -1;
-    if (!conn->is_readonly &&
+    if (!conn->policy->is_readonly &&
         ask_bool(conn, table->can_write, table->pwrite != NULL, &export->can_write) < 0)
         return -1;
     export->can_write = export->can_write && table->pwrite;
@@ -178,7 +179,7 @@ const char *export_get_default_name(struct conn *conn)
         return "";
     if (begin(conn) < 0)
         return NULL;
-    const char *name = table->default_export(conn->is_readonly, 0);
+    const char *name = table->default_export(conn->policy->is_readonly, 0);
     plugin_leave(conn);
     return name && exports_is_valid_string(name) ? name : NULL;
 }
@@ -200,7 +201,7 @@ static int call_open(struct conn *conn, const char *name)
     }
     if (begin(conn) < 0)
         return -1;
-    conn->export.handle = plugin_get_table()->open(conn->is_readonly);
+    conn->export.handle = plugin_get_table()->open(conn->policy->is_readonly);
     plugin_leave(conn);
     log_debug("open export %s: %s", log_quote(quoted, conn->export.name),
               conn->export.handle ? "ok" : "failed");
@@ -292,7 +293,7 @@ int export_list(struct conn *conn, struct nbdkit_exports *exports)
     if (table->list_exports) {
         if (begin(conn) < 0)
             return -1;
-        result = table->list_exports(conn->is_readonly, 0, exports);
+        result = table->list_exports(conn->policy->is_readonly, 0, exports);
         plugin_leave(conn);
     }
     if (result < 0)

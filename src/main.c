@@ -78,6 +78,10 @@ static int print_facts(const struct options *options)
         dump_config();
         return EXIT_SUCCESS;
     }
+    if (options->action == ACTION_SHORT_OPTIONS || options->action == ACTION_LONG_OPTIONS) {
+        options->action == ACTION_SHORT_OPTIONS ? options_print_short() : options_print_long();
+        return EXIT_SUCCESS;
+    }
     if (options->plugin && load_plugin(options) < 0)
         return EXIT_FAILURE;
     if (options->action == ACTION_HELP) {
@@ -100,7 +104,7 @@ static int listen_for_clients(const struct options *options, struct listen_socke
         return 0;
     if (options->unix_path)
         return listen_on_unix(sockets, options->unix_path);
-    if (listen_on_tcp(sockets, options->address, options->port) < 0)
+    if (listen_on_tcp(sockets, options->address, (uint16_t)options->port) < 0)
         return -1;
     if (options->port == 0 && !options->run_command) {
         printf("%u\n", sockets->port);
@@ -162,8 +166,7 @@ static int run_action(const struct options *options)
     struct listen_sockets sockets = { .count = 0 };
     struct server_config config = {
         .sockets = &sockets,
-        .is_readonly = options->is_readonly,
-        .threads = options->threads,
+        .policy = &options->policy,
         .single_in_fd = -1,
         .single_out_fd = -1,
         .command_fd = -1,

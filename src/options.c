@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * Reads the command line. Entered by the main thread at start-up; calls log,
- * exports and the API's parsers.
+ * Reads the command line: one table of options, one function for each value
+ * that is more than a flag or a text. Entered by the main thread at start-up;
+ * calls log, exports and the API's parsers.
  */
 #include "options.h"
 
 #include <getopt.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,85 +16,285 @@
 #include "log.h"
 #define NBDKIT_API_VERSION 2
 #include "nbdkit-plugin.h"
-
-enum { THREADS_DEFAULT = 16, THREADS_MAX = 1024 };
+#include "wire.h"
 
 enum { PORT_DEFAULT = 10809 }; /* IANA's for NBD */
+enum { THREADS_DEFAULT = 16, THREADS_MAX = 1024 };
+enum { CONNECTIONS_DEFAULT = 1024 };
+#define IN_FLIGHT_DEFAULT_BYTES (UINT64_C(1024) * 1024 * 1024)
+#define IN_FLIGHT_MIN_BYTES (INT64_C(256) * 1024 * 1024)
 
-/* Long options without a letter. NOT_YET is every option of nbdkit's that is not there yet. */
-enum long_option {
-    OPTION_HELP = 256,
-    OPTION_DUMP_CONFIG,
-    OPTION_DUMP_PLUGIN,
-    OPTION_EXIT_WITH_PARENT,
-    OPTION_RUN,
-    OPTION_NOT_YET
-};
+static int parse_number(const char *option, const char *value, unsigned maximum, unsigned *number)
+{
+    unsigned parsed;
 
-static const char short_options[] = ":46D:e:fg:i:noP:p:rst:U:u:vV";
-
-#define NOT_YET(name, argument)                                                                    \
-    {                                                                                              \
-        name, argument, NULL, OPTION_NOT_YET                                                       \
+    if (nbdkit_parse_unsigned(option, value, &parsed) < 0)
+        return -1;
+    if (parsed < 1 || parsed > maximum) {
+        log_error("%s: %s is not a number from 1 to %u", option, value, maximum);
+        return -1;
     }
+    *number = parsed;
+    return 0;
+}
 
-static const struct option long_options[] = {
-    { "dump-config", no_argument, NULL, OPTION_DUMP_CONFIG },
-    { "dump-plugin", no_argument, NULL, OPTION_DUMP_PLUGIN },
-    { "exit-with-parent", no_argument, NULL, OPTION_EXIT_WITH_PARENT },
-    { "export", required_argument, NULL, 'e' },
-    { "export-name", required_argument, NULL, 'e' },
-    { "exportname", required_argument, NULL, 'e' },
-    { "foreground", no_argument, NULL, 'f' },
-    { "help", no_argument, NULL, OPTION_HELP },
-    { "ip-addr", required_argument, NULL, 'i' },
-    { "ipaddr", required_argument, NULL, 'i' },
-    { "new-style", no_argument, NULL, 'n' },
-    { "newstyle", no_argument, NULL, 'n' },
-    { "no-fork", no_argument, NULL, 'f' },
-    { "pid-file", required_argument, NULL, 'P' },
-    { "pidfile", required_argument, NULL, 'P' },
-    { "port", required_argument, NULL, 'p' },
-    { "read-only", no_argument, NULL, 'r' },
-    { "readonly", no_argument, NULL, 'r' },
-    { "run", required_argument, NULL, OPTION_RUN },
-    { "single", no_argument, NULL, 's' },
-    { "stdin", no_argument, NULL, 's' },
-    { "threads", required_argument, NULL, 't' },
-    { "unix", required_argument, NULL, 'U' },
-    { "verbose", no_argument, NULL, 'v' },
-    { "version", no_argument, NULL, 'V' },
-    NOT_YET("debug", required_argument),
-    NOT_YET("filter", required_argument),
-    NOT_YET("group", required_argument),
-    NOT_YET("ipv4-only", no_argument),
-    NOT_YET("ipv6-only", no_argument),
-    NOT_YET("keep-alive", no_argument),
-    NOT_YET("keepalive", no_argument),
-    NOT_YET("log", required_argument),
-    NOT_YET("long-options", no_argument),
-    NOT_YET("mask-handshake", required_argument),
-    NOT_YET("name", required_argument),
-    NOT_YET("no-mc", no_argument),
-    NOT_YET("no-meta-contexts", no_argument),
-    NOT_YET("no-sr", no_argument),
-    NOT_YET("no-structured-replies", no_argument),
-    NOT_YET("old-style", no_argument),
-    NOT_YET("oldstyle", no_argument),
-    NOT_YET("print-uri", no_argument),
-    NOT_YET("selinux-label", required_argument),
-    NOT_YET("short-options", no_argument),
-    NOT_YET("swap", no_argument),
-    NOT_YET("timeout", required_argument),
-    NOT_YET("tls", required_argument),
-    NOT_YET("tls-certificates", required_argument),
-    NOT_YET("tls-priority", required_argument),
-    NOT_YET("tls-psk", required_argument),
-    NOT_YET("tls-verify-peer", no_argument),
-    NOT_YET("user", required_argument),
-    NOT_YET("vsock", no_argument),
-    { NULL, 0, NULL, 0 },
+static int set_ipv4_only(struct options *options, const char *value)
+{
+    (void)value;
+    options->is_ipv4_only = true;
+    options->is_ipv6_only = false;
+    return 0;
+}
+
+static int set_ipv6_only(struct options *options, const char *value)
+{
+    (void)value;
+    options->is_ipv6_only = true;
+    options->is_ipv4_only = false;
+    return 0;
+}
+
+static int set_bytes_in_flight(struct options *options, const char *value)
+{
+    int64_t bytes = nbdkit_parse_size(value);
+
+    if (bytes < IN_FLIGHT_MIN_BYTES) {
+        log_error("--bytes-in-flight: %s is not a size of at least 256M", value);
+        return -1;
+    }
+    options->policy.in_flight_max_bytes = (uint64_t)bytes;
+    return 0;
+}
+
+static int set_connections(struct options *options, const char *value)
+{
+    return parse_number("--connections", value, INT_MAX, &options->policy.connections_max);
+}
+
+/* NAME.FLAG=N is taken apart when the plugin is there. */
+static int set_debug_flag(struct options *options, const char *value)
+{
+    const char *dot = strchr(value, '.');
+    const char *equals = dot ? strchr(dot, '=') : NULL;
+
+    if (!dot || dot == value || !equals || equals == dot + 1 || !equals[1]) {
+        log_error("-D/--debug: %s is not of the form NAME.FLAG=N", value);
+        return -1;
+    }
+    options->debug_flags[options->debug_flag_count++] = value;
+    return 0;
+}
+
+static int set_export_name(struct options *options, const char *value)
+{
+    if (!exports_is_valid_string(value)) {
+        log_error("-e/--exportname: the name of an export is UTF-8 of at most 4096 bytes");
+        return -1;
+    }
+    options->export_name = value;
+    return 0;
+}
+
+static int refuse_filter(struct options *options, const char *value)
+{
+    (void)options;
+    (void)value;
+    log_error("option --filter is not supported yet");
+    return -1;
+}
+
+static int set_mask_handshake(struct options *options, const char *value)
+{
+    unsigned mask;
+
+    if (nbdkit_parse_unsigned("--mask-handshake", value, &mask) < 0)
+        return -1;
+    options->policy.handshake_flags &= (uint16_t)mask;
+    return 0;
+}
+
+static int set_newstyle(struct options *options, const char *value)
+{
+    (void)value;
+    options->policy.is_oldstyle = false;
+    return 0;
+}
+
+static int set_port(struct options *options, const char *value)
+{
+    options->has_port = true;
+    return nbdkit_parse_uint32_t("-p/--port", value, &options->port);
+}
+
+static int set_threads(struct options *options, const char *value)
+{
+    return parse_number("-t/--threads", value, THREADS_MAX, &options->policy.threads);
+}
+
+static int set_timeout(struct options *options, const char *value)
+{
+    unsigned sec;
+    unsigned nsec;
+
+    if (nbdkit_parse_delay("--timeout", value, &sec, &nsec) < 0)
+        return -1;
+    if (sec > INT_MAX / 1000 - 1 || (sec == 0 && nsec == 0)) {
+        log_error("--timeout: %s is not a time from 1ns to %d seconds", value, INT_MAX / 1000 - 1);
+        return -1;
+    }
+    /* Rounded up: a poll(2) of 0 ms would not wait at all. */
+    options->policy.timeout_ms = sec * 1000 + (nsec + 999999) / 1000000;
+    return 0;
+}
+
+static int set_tls(struct options *options, const char *value)
+{
+    int is_on;
+
+    if (strcmp(value, "require") == 0) {
+        options->policy.tls = TLS_REQUIRE;
+        return 0;
+    }
+    is_on = nbdkit_parse_bool(value);
+    if (is_on < 0) {
+        log_error("--tls: %s is not one of off, on and require", value);
+        return -1;
+    }
+    options->policy.tls = is_on ? TLS_ON : TLS_OFF;
+    return 0;
+}
+
+/* What an option does with its value. */
+enum kind {
+    KIND_FLAG,   /* sets the bool at `member` */
+    KIND_TEXT,   /* sets the const char * at `member` */
+    KIND_ACTION, /* sets the action */
+    KIND_VALUE,  /* calls `set` with the value */
+    KIND_CALL    /* calls `set`, takes no value */
 };
+
+enum { NAMES_MAX = 6 };
+
+#define MEMBER(name) .member = offsetof(struct options, name)
+
+/* In the order of --help. The first of an option's names is the one that messages use. */
+static const struct row {
+    char letter;
+    enum kind kind;
+    const char *names[NAMES_MAX];
+    size_t member;
+    int (*set)(struct options *options, const char *value);
+    enum options_action action;
+} rows[] = {
+    { '4', KIND_CALL, { "ipv4-only" }, .set = set_ipv4_only },
+    { '6', KIND_CALL, { "ipv6-only" }, .set = set_ipv6_only },
+    { 0, KIND_VALUE, { "bytes-in-flight" }, .set = set_bytes_in_flight },
+    { 0, KIND_VALUE, { "connections" }, .set = set_connections },
+    { 'D', KIND_VALUE, { "debug" }, .set = set_debug_flag },
+    { 0, KIND_ACTION, { "dump-config" }, .action = ACTION_DUMP_CONFIG },
+    { 0, KIND_ACTION, { "dump-plugin" }, .action = ACTION_DUMP_PLUGIN },
+    { 0, KIND_FLAG, { "exit-with-parent" }, MEMBER(exits_with_parent) },
+    { 'e', KIND_VALUE, { "exportname", "export", "export-name" }, .set = set_export_name },
+    { 0, KIND_VALUE, { "filter" }, .set = refuse_filter },
+    { 'f', KIND_FLAG, { "foreground", "no-fork" }, MEMBER(is_foreground) },
+    { 'g', KIND_TEXT, { "group" }, MEMBER(group) },
+    { 0, KIND_ACTION, { "help" }, .action = ACTION_HELP },
+    { 'i', KIND_TEXT, { "ipaddr", "ip-addr" }, MEMBER(address) },
+    { 0, KIND_FLAG, { "keepalive", "keep-alive" }, MEMBER(policy.has_keepalive) },
+    { 0, KIND_TEXT, { "log" }, MEMBER(log) },
+    { 0, KIND_ACTION, { "long-options" }, .action = ACTION_LONG_OPTIONS },
+    { 0, KIND_VALUE, { "mask-handshake" }, .set = set_mask_handshake },
+    { 0, KIND_TEXT, { "name" }, MEMBER(name) },
+    { 'n', KIND_CALL, { "newstyle", "new-style" }, .set = set_newstyle },
+    { 0, KIND_FLAG, { "no-mc", "no-meta-contexts" }, MEMBER(policy.refuses_meta_contexts) },
+    { 0,
+      KIND_FLAG,
+      { "no-sr", "no-structured-replies" },
+      MEMBER(policy.refuses_structured_replies) },
+    { 'o', KIND_FLAG, { "oldstyle", "old-style" }, MEMBER(policy.is_oldstyle) },
+    { 'P', KIND_TEXT, { "pidfile", "pid-file" }, MEMBER(pid_file) },
+    { 'p', KIND_VALUE, { "port" }, .set = set_port },
+    { 0, KIND_FLAG, { "print-uri", "print-url", "show-uri", "show-url" }, MEMBER(prints_uri) },
+    { 'r', KIND_FLAG, { "readonly", "read-only" }, MEMBER(policy.is_readonly) },
+    { 0, KIND_TEXT, { "run" }, MEMBER(run_command) },
+    { 0, KIND_TEXT, { "selinux-label" }, MEMBER(selinux_label) },
+    { 0, KIND_ACTION, { "short-options" }, .action = ACTION_SHORT_OPTIONS },
+    { 's', KIND_FLAG, { "single", "stdin" }, MEMBER(is_single) },
+    { 0, KIND_FLAG, { "swap" }, MEMBER(locks_memory) },
+    { 't', KIND_VALUE, { "threads" }, .set = set_threads },
+    { 0, KIND_VALUE, { "timeout", "time-out" }, .set = set_timeout },
+    { 0, KIND_VALUE, { "tls" }, .set = set_tls },
+    { 0, KIND_TEXT, { "tls-certificates" }, MEMBER(tls_certificates) },
+    { 0, KIND_TEXT, { "tls-priority" }, MEMBER(tls_priority) },
+    { 0, KIND_TEXT, { "tls-psk" }, MEMBER(tls_psk) },
+    { 0, KIND_FLAG, { "tls-verify-peer" }, MEMBER(verifies_tls_peer) },
+    { 'U', KIND_TEXT, { "unix" }, MEMBER(unix_path) },
+    { 'u', KIND_TEXT, { "user" }, MEMBER(user) },
+    { 'v', KIND_FLAG, { "verbose" }, MEMBER(is_verbose) },
+    { 'V', KIND_ACTION, { "version" }, .action = ACTION_VERSION },
+    { 0, KIND_FLAG, { "vsock" }, MEMBER(is_vsock) },
+};
+enum { ROW_COUNT = sizeof rows / sizeof rows[0] };
+
+/* What getopt_long(3) returns for a row without a letter: aliases have it in common. */
+enum { ROW_CODE = 256 };
+
+static bool has_value(const struct row *row)
+{
+    return row->kind == KIND_TEXT || row->kind == KIND_VALUE;
+}
+
+/* The table in the two forms that getopt_long(3) wants. */
+struct getopt_tables {
+    char letters[2 * ROW_COUNT + 2];
+    struct option names[NAMES_MAX * ROW_COUNT + 1];
+};
+
+static void make_getopt_tables(struct getopt_tables *tables)
+{
+    char *letter = tables->letters;
+    struct option *option = tables->names;
+
+    *letter++ = ':';
+    for (int i = 0; i < ROW_COUNT; i++) {
+        const struct row *row = &rows[i];
+        if (row->letter)
+            *letter++ = row->letter;
+        if (row->letter && has_value(row))
+            *letter++ = ':';
+        for (int j = 0; j < NAMES_MAX && row->names[j]; j++)
+            *option++ = (struct option){ row->names[j], has_value(row), NULL, ROW_CODE + i };
+    }
+    *letter = '\0';
+    *option = (struct option){ NULL, 0, NULL, 0 };
+}
+
+static const struct row *find_row(int found)
+{
+    for (int i = 0; i < ROW_COUNT; i++)
+        if (found == ROW_CODE + i || found == rows[i].letter)
+            return &rows[i];
+    return NULL;
+}
+
+static int set_option(const struct row *row, struct options *options, const char *value)
+{
+    void *member = (char *)options + row->member;
+
+    switch (row->kind) {
+    case KIND_FLAG:
+        *(bool *)member = true;
+        return 0;
+    case KIND_TEXT:
+        *(const char **)member = value;
+        return 0;
+    case KIND_ACTION:
+        options->action = row->action;
+        return 0;
+    default:
+        return row->set(options, value);
+    }
+}
 
 void options_print_help(void)
 {
@@ -129,51 +331,35 @@ void options_print_help(void)
            name, name, name);
 }
 
-static int refuse_not_yet(const char *dashes, const char *name)
+void options_print_short(void)
 {
-    log_error("option %s%s is not supported yet", dashes, name);
-    return -1;
+    for (int i = 0; i < ROW_COUNT; i++)
+        if (rows[i].letter)
+            printf("-%c\n", rows[i].letter);
 }
 
-static int parse_threads(const char *value, unsigned *threads)
+void options_print_long(void)
 {
-    unsigned number;
-
-    if (nbdkit_parse_unsigned("-t/--threads", value, &number) < 0)
-        return -1;
-    if (number < 1 || number > THREADS_MAX) {
-        log_error("-t/--threads: %s is not a number from 1 to %d", value, THREADS_MAX);
-        return -1;
-    }
-    *threads = number;
-    return 0;
-}
-
-static int parse_export_name(const char *value, const char **name)
-{
-    if (!exports_is_valid_string(value)) {
-        log_error("-e/--exportname: the name of an export is UTF-8 of at most 4096 bytes");
-        return -1;
-    }
-    *name = value;
-    return 0;
+    for (int i = 0; i < ROW_COUNT; i++)
+        for (int j = 0; j < NAMES_MAX && rows[i].names[j]; j++)
+            printf("--%s\n", rows[i].names[j]);
 }
 
 /* How many long options begin with the name in `written`, "--NAME" or "--NAME=VALUE"? */
-static unsigned count_long_options(const char *written)
+static unsigned count_long_options(const struct option *names, const char *written)
 {
     const char *name = written + 2;
     unsigned count = 0;
 
-    for (const struct option *option = long_options; option->name; option++)
+    for (const struct option *option = names; option->name; option++)
         count += strncmp(option->name, name, strcspn(name, "=")) == 0;
     return count;
 }
 
-static int refuse_unknown(int found, char **argv)
+static int refuse_unknown(const struct option *names, int found, char **argv)
 {
     const char *written = argv[optind - 1];
-    unsigned matches = strncmp(written, "--", 2) == 0 ? count_long_options(written) : 0;
+    unsigned matches = strncmp(written, "--", 2) == 0 ? count_long_options(names, written) : 0;
 
     if (found == ':')
         log_error("option %s needs a value; try --help", written);
@@ -181,87 +367,11 @@ static int refuse_unknown(int found, char **argv)
         log_error("option %s could be one of %u options; try --help", written, matches);
     else if (matches == 1)
         log_error("option %s takes no value; try --help", written);
-    else if (optopt && optopt < OPTION_HELP)
+    else if (optopt && optopt < ROW_CODE)
         log_error("there is no option -%c; try --help", optopt);
     else
         log_error("there is no option %s; try --help", written);
     return -1;
-}
-
-static int set_flag_option(int found, struct options *options)
-{
-    switch (found) {
-    case OPTION_HELP:
-        options->action = ACTION_HELP;
-        return 0;
-    case 'V':
-        options->action = ACTION_VERSION;
-        return 0;
-    case OPTION_DUMP_CONFIG:
-        options->action = ACTION_DUMP_CONFIG;
-        return 0;
-    case OPTION_DUMP_PLUGIN:
-        options->action = ACTION_DUMP_PLUGIN;
-        return 0;
-    case OPTION_EXIT_WITH_PARENT:
-        options->exits_with_parent = options->is_foreground = true;
-        return 0;
-    case 'f':
-        options->is_foreground = true;
-        return 0;
-    case 'n':
-        return 0;
-    case 'r':
-        options->is_readonly = true;
-        return 0;
-    case 's':
-        options->is_single = options->is_foreground = true;
-        return 0;
-    case 'v':
-        options->is_verbose = true;
-        return 0;
-    default:
-        return -1;
-    }
-}
-
-static int set_option(int found, int long_index, struct options *options)
-{
-    char letter[] = { (char)found, '\0' };
-
-    switch (found) {
-    case 'e':
-        return parse_export_name(optarg, &options->export_name);
-    case 'i':
-        options->address = optarg;
-        return 0;
-    case 'P':
-        options->pid_file = optarg;
-        return 0;
-    case 'p':
-        options->has_port = true;
-        return nbdkit_parse_uint16_t("-p/--port", optarg, &options->port);
-    case 't':
-        return parse_threads(optarg, &options->threads);
-    case 'U':
-        options->unix_path = optarg;
-        return 0;
-    case OPTION_RUN:
-        options->run_command = optarg;
-        options->is_foreground = true;
-        return 0;
-    case OPTION_NOT_YET:
-        return refuse_not_yet("--", long_options[long_index].name);
-    case '4':
-    case '6':
-    case 'D':
-    case 'g':
-    case 'o':
-    case 'u':
-        return refuse_not_yet("-", letter);
-    default:
-        return set_flag_option(found, options);
-    }
 }
 
 static int refuse_combination(const char *text)
@@ -270,9 +380,54 @@ static int refuse_combination(const char *text)
     return -1;
 }
 
+/* Options that are read but have no effect yet. */
+static int refuse_not_yet(const struct options *options)
+{
+    const struct policy *policy = &options->policy;
+    const struct {
+        bool is_given;
+        const char *name;
+    } list[] = {
+        { options->is_ipv4_only, "-4/--ipv4-only" },
+        { options->is_ipv6_only, "-6/--ipv6-only" },
+        { options->debug_flag_count > 0, "-D/--debug" },
+        { options->group, "-g/--group" },
+        { policy->has_keepalive, "--keepalive" },
+        { options->log, "--log" },
+        { policy->handshake_flags != (NBD_FLAG_FIXED_NEWSTYLE | NBD_FLAG_NO_ZEROES),
+          "--mask-handshake" },
+        { options->name, "--name" },
+        { policy->refuses_meta_contexts, "--no-mc" },
+        { policy->refuses_structured_replies, "--no-sr" },
+        { policy->is_oldstyle, "-o/--oldstyle" },
+        { options->prints_uri, "--print-uri" },
+        { options->selinux_label, "--selinux-label" },
+        { options->locks_memory, "--swap" },
+        { policy->timeout_ms > 0, "--timeout" },
+        { policy->tls == TLS_ON || policy->tls == TLS_REQUIRE, "--tls" },
+        { options->tls_certificates, "--tls-certificates" },
+        { options->tls_priority, "--tls-priority" },
+        { options->tls_psk, "--tls-psk" },
+        { options->verifies_tls_peer, "--tls-verify-peer" },
+        { options->user, "-u/--user" },
+        { options->is_vsock, "--vsock" },
+        { policy->connections_max != CONNECTIONS_DEFAULT, "--connections" },
+        { policy->in_flight_max_bytes != IN_FLIGHT_DEFAULT_BYTES, "--bytes-in-flight" },
+    };
+
+    for (size_t i = 0; i < sizeof list / sizeof list[0]; i++)
+        if (list[i].is_given) {
+            log_error("option %s is not supported yet", list[i].name);
+            return -1;
+        }
+    return 0;
+}
+
 /* What cannot be used together, and what follows from what. */
 static int settle(struct options *options)
 {
+    if (refuse_not_yet(options) < 0)
+        return -1;
     if (options->unix_path && (options->has_port || options->address))
         return refuse_combination("-U cannot be used together with -p or -i: a socket is in "
                                   "the file system or on the network");
@@ -281,8 +436,15 @@ static int settle(struct options *options)
                                   "on standard input and output");
     if (options->is_single && options->run_command)
         return refuse_combination("-s cannot be used together with --run");
-    if (options->run_command && !options->unix_path && !options->has_port)
+    if (!options->is_vsock && options->port > UINT16_MAX) {
+        log_error("-p/--port: %u is not a TCP port, which is a number from 0 to 65535",
+                  options->port);
+        return -1;
+    }
+    if (options->run_command && !options->unix_path && !options->has_port && !options->is_vsock)
         options->unix_path = "-";
+    if (options->is_single || options->run_command || options->exits_with_parent)
+        options->is_foreground = true;
     if (!options->plugin && options->action == ACTION_SERVE)
         return refuse_combination("which plugin? give the name of one, or the path of a script; "
                                   "try --help");
@@ -293,20 +455,32 @@ static int settle(struct options *options)
 
 int options_parse(int argc, char **argv, struct options *options)
 {
+    struct getopt_tables tables;
     int found;
-    int long_index = 0;
 
     *options = (struct options){
-        .threads = THREADS_DEFAULT,
         .port = PORT_DEFAULT,
         .export_name = "",
+        .policy = {
+            .handshake_flags = NBD_FLAG_FIXED_NEWSTYLE | NBD_FLAG_NO_ZEROES,
+            .threads = THREADS_DEFAULT,
+            .connections_max = CONNECTIONS_DEFAULT,
+            .in_flight_max_bytes = IN_FLIGHT_DEFAULT_BYTES,
+            .tls = TLS_DEFAULT,
+        },
     };
+    options->debug_flags = calloc((size_t)argc + 1, sizeof *options->debug_flags);
+    if (!options->debug_flags) {
+        log_error("%m");
+        return -1;
+    }
+    make_getopt_tables(&tables);
     opterr = 0;
     /* Options may follow the plugin's name and its parameters, as in nbdkit. */
-    while ((found = getopt_long(argc, argv, short_options, long_options, &long_index)) != -1) {
+    while ((found = getopt_long(argc, argv, tables.letters, tables.names, NULL)) != -1) {
         if (found == '?' || found == ':')
-            return refuse_unknown(found, argv);
-        if (set_option(found, long_index, options) < 0)
+            return refuse_unknown(tables.names, found, argv);
+        if (set_option(find_row(found), options, optarg) < 0)
             return -1;
     }
     if (optind < argc)

@@ -21,6 +21,7 @@
 #include "log.h"
 #define NBDKIT_API_VERSION 2
 #include "nbdkit-plugin.h"
+#include "policy.h"
 
 /* Everything about the one plugin; written at start-up, constant while serving. */
 static struct {
@@ -296,7 +297,7 @@ int plugin_preconnect(struct conn *conn)
 
     plugin_enter(conn);
     if (plugin.table.preconnect && conn_get_state(conn) < CONN_CLOSING)
-        result = plugin.table.preconnect(conn->is_readonly);
+        result = plugin.table.preconnect(conn->policy->is_readonly);
     plugin_leave(conn);
     return result < 0 ? -1 : 0;
 }

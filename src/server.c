@@ -37,7 +37,6 @@ struct client {
     struct client *next;
     struct conn *conn; /* NULL once the session is over; under lock */
     pthread_t thread;
-    unsigned threads;
 };
 
 static struct {
@@ -55,7 +54,7 @@ static void *run_client(void *argument)
     struct conn *conn = client->conn;
     uint64_t one = 1;
 
-    session_run(conn, client->threads);
+    session_run(conn);
     pthread_mutex_lock(&server.lock);
     client->conn = NULL;
     pthread_mutex_unlock(&server.lock);
@@ -79,8 +78,7 @@ static struct client *make_client(const struct server_config *config, int in_fd,
         free(client);
         return NULL;
     }
-    client->threads = config->threads;
-    client->conn = conn_new(transport, ++server.last_number, config->is_readonly);
+    client->conn = conn_new(transport, ++server.last_number, config->policy);
     if (client->conn)
         return client;
     transport_close(transport);

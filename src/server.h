@@ -6,11 +6,11 @@
 #include <stdbool.h>
 
 struct listen_sockets;
+struct policy;
 
 struct server_config {
     struct listen_sockets *sockets; /* without any for -s */
-    bool is_readonly;
-    unsigned threads; /* per connection */
+    const struct policy *policy;
     int single_in_fd; /* -s: the one client's descriptors, which the server takes; else -1 */
     int single_out_fd;
     int command_fd; /* --run: a pidfd; the server stops when it is readable; else -1 */

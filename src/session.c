@@ -22,6 +22,7 @@
 #define NBDKIT_API_VERSION 2
 #include "nbdkit-plugin.h"
 #include "plugin.h"
+#include "policy.h"
 #include "protocol.h"
 
 struct session {
@@ -118,10 +119,12 @@ static bool get_worker(struct session *session, unsigned i, pthread_t *worker)
     return true;
 }
 
-static void run_transmission(struct conn *conn, unsigned threads)
+static void run_transmission(struct conn *conn)
 {
     bool is_parallel = plugin_get_thread_model() == NBDKIT_THREAD_MODEL_PARALLEL;
-    struct session session = { .conn = conn, .limit = is_parallel ? threads : 1, .readers = 1 };
+    struct session session = { .conn = conn,
+                               .limit = is_parallel ? conn->policy->threads : 1,
+                               .readers = 1 };
     pthread_t worker;
 
     session.workers = calloc(session.limit, sizeof *session.workers);
@@ -137,12 +140,12 @@ static void run_transmission(struct conn *conn, unsigned threads)
     free(session.workers);
 }
 
-void session_run(struct conn *conn, unsigned threads)
+void session_run(struct conn *conn)
 {
     enter_thread(conn);
     log_debug("a client connected");
     if (plugin_preconnect(conn) == 0 && handshake_run(conn) > 0)
-        run_transmission(conn, threads);
+        run_transmission(conn);
     /* What was read is answered; what the client sends from here on is nobody's. */
     conn_advance(conn, CONN_CLOSING);
     export_close(conn);

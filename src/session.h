@@ -7,11 +7,11 @@ struct conn;
 
 /*
  * Serves the client of `conn`: preconnect, handshake, requests, close. With
- * the parallel thread model up to `threads` requests are in the plugin at
+ * the parallel thread model up to `-t` requests are in the plugin at
  * once. Returns when the client is gone or was sent away, its export is
  * closed and its workers are joined; the caller frees conn. The calling thread
  * is the session's thread; it must have the stop signals blocked.
  */
-void session_run(struct conn *conn, unsigned threads);
+void session_run(struct conn *conn);
 
 #endif
