@@ -25,6 +25,9 @@ OPT_REPLY_MAGIC = 0x3E889045565A9
 REQUEST_MAGIC = 0x25609513
 SIMPLE_REPLY_MAGIC = 0x67446698
 STRUCTURED_REPLY_MAGIC = 0x668E33EF
+EXTENDED_REQUEST_MAGIC = 0x21E41C71
+EXTENDED_REPLY_MAGIC = 0x6E8A278C
+OLDSTYLE_MAGIC = 0x00420281861253
 
 # Handshake flags, the server's and the client's.
 FIXED_NEWSTYLE, NO_ZEROES = 1, 2
@@ -42,7 +45,8 @@ REP_ERROR_BIT = 1 << 31
 INFO_EXPORT, INFO_NAME, INFO_DESCRIPTION, INFO_BLOCK_SIZE = 0, 1, 2, 3
 
 (HAS_FLAGS, READ_ONLY, SEND_FLUSH, SEND_FUA, ROTATIONAL, SEND_TRIM, SEND_WRITE_ZEROES, SEND_DF,
- CAN_MULTI_CONN, SEND_RESIZE, SEND_CACHE, SEND_FAST_ZERO) = [1 << n for n in range(12)]
+ CAN_MULTI_CONN, SEND_RESIZE, SEND_CACHE, SEND_FAST_ZERO,
+ BLOCK_STATUS_PAYLOAD) = [1 << n for n in range(13)]
 
 CMD_READ, CMD_WRITE, CMD_DISC, CMD_FLUSH, CMD_TRIM = 0, 1, 2, 3, 4
 CMD_CACHE, CMD_WRITE_ZEROES, CMD_BLOCK_STATUS, CMD_RESIZE = 5, 6, 7, 8
@@ -51,6 +55,7 @@ FLAG_FUA, FLAG_NO_HOLE, FLAG_DF, FLAG_REQ_ONE, FLAG_FAST_ZERO, FLAG_PAYLOAD_LEN 
 
 CHUNK_DONE = 1
 CHUNK_NONE, CHUNK_OFFSET_DATA, CHUNK_OFFSET_HOLE, CHUNK_BLOCK_STATUS = 0, 1, 2, 5
+CHUNK_BLOCK_STATUS_EXT = 6
 CHUNK_ERROR, CHUNK_ERROR_OFFSET = 32769, 32770
 
 EPERM, EIO, ENOMEM, EINVAL, ENOSPC, EOVERFLOW, ENOTSUP, ESHUTDOWN = (
@@ -89,7 +94,9 @@ class Reply:
         self.error = 0
         self.text = ""
         self.data = b""
+        self.error_offset = None
         self.chunks = []       # of (type, payload)
+        self.flags = []        # of each chunk
         self.extents = []      # of (context id, [(length, flags), ...])
 
     def __repr__(self):
@@ -161,11 +168,13 @@ class Client:
         self.sock.settimeout(BOUND_S)
         self.server_flags = 0
         self.is_structured = False
+        self.is_extended = False
         self.context_id = None
         self.size = None
         self.flags = 0
         self.info = {}
         self.pending = {}      # cookie -> (type, length)
+        self.offsets = {}      # cookie -> offset
         self.partial = {}      # cookie -> Reply whose chunks are still coming
         self.next_cookie = 1
 
@@ -275,6 +284,10 @@ class Client:
         same(self.ask(OPT_STRUCTURED_REPLY), [], "replies to STRUCTURED_REPLY")
         self.is_structured = True
 
+    def negotiate_extended(self):
+        same(self.ask(OPT_EXTENDED_HEADERS), [], "replies to EXTENDED_HEADERS")
+        self.is_structured = self.is_extended = True
+
     def set_meta(self, export="", *queries):
         """A dict of context name -> id."""
         contexts = {}
@@ -306,9 +319,19 @@ class Client:
         self.size, self.flags = self.unpack(">QH")
         same(self.receive(padding), bytes(padding), "padding")
 
-    def handshake(self, export="", structured=True, meta=False):
+    def oldstyle(self):
+        """Read all of oldstyle negotiation, to which a client has nothing to say."""
+        magic, old_magic, self.size, flags = self.unpack(">QQQI")
+        same(magic, NBDMAGIC, "first magic")
+        same(old_magic, OLDSTYLE_MAGIC, "second magic")
+        self.server_flags, self.flags = flags >> 16, flags & 0xffff
+        same(self.receive(124), bytes(124), "padding")
+
+    def handshake(self, export="", structured=True, meta=False, extended=False):
         self.greet()
-        if structured:
+        if extended:
+            self.negotiate_extended()
+        elif structured:
             self.negotiate_structured()
         if meta:
             same(list(self.set_meta(export, "base:allocation")), ["base:allocation"], "contexts")
@@ -319,12 +342,19 @@ class Client:
     def send_request(self, kind, offset=0, length=0, **raw):
         """Send a request and do not wait; returns its cookie.
 
-        raw: flags, cookie, magic, data (what follows the header, whatever length says)."""
+        raw: flags, cookie, magic, data (what follows the header, whatever length says).  With
+        extended headers, FLAG_PAYLOAD_LEN is set on a write; payload_len=True or False says
+        otherwise."""
         cookie = raw.get("cookie", self.next_cookie)
         self.next_cookie = max(self.next_cookie, cookie) + 1
         self.pending[cookie] = (kind, length)
-        header = struct.pack(">IHHQQI", raw.get("magic", REQUEST_MAGIC), raw.get("flags", 0),
-                             kind, cookie, offset, length)
+        self.offsets[cookie] = offset
+        form, magic, flags = ">IHHQQI", REQUEST_MAGIC, raw.get("flags", 0)
+        if self.is_extended:
+            form, magic = ">IHHQQQ", EXTENDED_REQUEST_MAGIC
+            if raw.get("payload_len", kind == CMD_WRITE):
+                flags |= FLAG_PAYLOAD_LEN
+        header = struct.pack(form, raw.get("magic", magic), flags, kind, cookie, offset, length)
         self.send(header + raw.get("data", b""))
         return cookie
 
@@ -335,11 +365,14 @@ class Client:
         """The next whole reply, of whichever request."""
         while True:
             magic = self.unpack(">I")[0]
-            if magic == SIMPLE_REPLY_MAGIC:
+            if self.is_extended:
+                same(magic, EXTENDED_REPLY_MAGIC, "reply magic with extended headers")
+            elif magic == SIMPLE_REPLY_MAGIC:
                 return self.simple_reply()
-            same(magic, STRUCTURED_REPLY_MAGIC, "reply magic")
-            assert self.is_structured, "a structured reply that was not negotiated"
-            done = self.structured_chunk()
+            else:
+                same(magic, STRUCTURED_REPLY_MAGIC, "reply magic")
+                assert self.is_structured, "a structured reply that was not negotiated"
+            done = self.chunk()
             if done:
                 return done
 
@@ -355,42 +388,64 @@ class Client:
             reply.data = self.receive(length)
         return reply
 
-    def structured_chunk(self):
-        """Read one chunk; the finished Reply with the last one, else None."""
-        flags, kind, cookie, length = self.unpack(">HHQI")
+    def chunk(self):
+        """Read one chunk behind its magic; the finished Reply with the last one, else None."""
+        if self.is_extended:
+            flags, kind, cookie, offset, length = self.unpack(">HHQQQ")
+            same(offset, self.offsets.get(cookie), "offset in the header of a reply")
+        else:
+            flags, kind, cookie, length = self.unpack(">HHQI")
         payload = self.receive(length)
         assert cookie in self.pending, "a chunk for an unknown cookie %d" % cookie
         reply = self.partial.setdefault(cookie, Reply(cookie, True))
         reply.chunks.append((kind, payload))
+        reply.flags.append(flags)
         if kind & 0x8000:
             reply.error, text_length = struct.unpack(">IH", payload[:6])
-            reply.text = payload[6:6 + text_length].decode(errors="replace")
+            reply.text = payload[6:6 + text_length].decode()
+            rest = payload[6 + text_length:]
+            same(len(rest), 8 if kind == CHUNK_ERROR_OFFSET else 0, "bytes behind the error's text")
+            if rest:
+                reply.error_offset = struct.unpack(">Q", rest)[0]
         if not flags & CHUNK_DONE:
             return None
         del self.partial[cookie]
-        self.assemble(reply, *self.pending.pop(cookie))
+        self.assemble(reply, *self.pending.pop(cookie), self.offsets.get(cookie))
         return reply
 
     @staticmethod
-    def assemble(reply, kind, length):
+    def assemble(reply, kind, length, start):
         """Put the chunks of a successful reply together."""
         data = bytearray(length if kind == CMD_READ and not reply.error else 0)
-        covered, start = 0, None
+        covered = []
         for chunk, payload in reply.chunks:
             if chunk == CHUNK_BLOCK_STATUS:
                 pairs = struct.iter_unpack(">II", payload[4:])
                 reply.extents.append((struct.unpack(">I", payload[:4])[0], list(pairs)))
+            elif chunk == CHUNK_BLOCK_STATUS_EXT:
+                context, count = struct.unpack(">II", payload[:8])
+                triples = list(struct.iter_unpack(">QII", payload[8:]))
+                assert count in (0, len(triples)), "a descriptor count of %d" % count
+                same([padding for _, padding, _ in triples], [0] * len(triples), "padding")
+                reply.extents.append((context, [(size, flags) for size, _, flags in triples]))
             elif chunk in (CHUNK_OFFSET_DATA, CHUNK_OFFSET_HOLE):
                 offset = struct.unpack(">Q", payload[:8])[0]
-                start = offset if start is None else min(start, offset)
                 body = payload[8:]
                 if chunk == CHUNK_OFFSET_HOLE:
                     body = bytes(struct.unpack(">I", body)[0])
-                covered += len(body)
+                start = offset if start is None else start
+                assert body, "an empty chunk"
+                covered.append((offset - start, offset - start + len(body)))
                 if not reply.error:
                     data[offset - start:offset - start + len(body)] = body
+        covered.sort()
+        for (_, end), (begin, _) in zip(covered, covered[1:]):
+            assert end <= begin, "chunks of a read overlap: %r" % covered
+        if covered:
+            assert covered[0][0] >= 0 and covered[-1][1] <= length, "chunks outside of the request"
         if kind == CMD_READ and not reply.error:
-            same(covered, length, "bytes covered by the chunks of a read")
+            same(sum(end - begin for begin, end in covered), length,
+                 "bytes covered by the chunks of a read")
         reply.data = bytes(data)
 
     def replies(self, count):
