@@ -25,6 +25,7 @@
 #include "run.h"
 #include "server.h"
 #include "signals.h"
+#include "uri.h"
 
 /* A parent that ends before the request is in place would go unnoticed. */
 static int watch_parent(void)
@@ -98,19 +99,26 @@ static int print_facts(const struct options *options)
     return EXIT_SUCCESS;
 }
 
-static int listen_for_clients(const struct options *options, struct listen_sockets *sockets)
+/* Tells whoever started the server where it listens, as far as that was asked for. */
+static int announce(const struct options *options, const struct listen_sockets *sockets)
 {
-    if (options->is_single)
-        return 0;
-    if (options->unix_path)
-        return listen_on_unix(sockets, options->unix_path);
-    if (listen_on_tcp(sockets, options->address, (uint16_t)options->port) < 0)
-        return -1;
-    if (options->port == 0 && !options->run_command) {
+    if (options->prints_uri)
+        return uri_print(sockets, options);
+    if (!sockets->unix_path && options->port == 0 && !options->run_command) {
         printf("%u\n", sockets->port);
         fflush(stdout);
     }
     return 0;
+}
+
+static int listen_for_clients(const struct options *options, struct listen_sockets *sockets)
+{
+    if (options->is_single)
+        return 0;
+    int listening = options->unix_path
+                        ? listen_on_unix(sockets, options->unix_path)
+                        : listen_on_tcp(sockets, options->address, (uint16_t)options->port);
+    return listening < 0 ? -1 : announce(options, sockets);
 }
 
 /* Starts the --run command, if there is one. Returns 0 or -1. */
@@ -118,7 +126,7 @@ static int run_command(const struct options *options, struct server_config *conf
 {
     if (!options->run_command || quit_is_stopping())
         return 0;
-    config->command_fd = run_start(options->run_command, config->sockets, options->export_name);
+    config->command_fd = run_start(options, config->sockets);
     return config->command_fd < 0 ? -1 : 0;
 }
 

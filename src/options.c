@@ -400,7 +400,6 @@ static int refuse_not_yet(const struct options *options)
         { policy->refuses_meta_contexts, "--no-mc" },
         { policy->refuses_structured_replies, "--no-sr" },
         { policy->is_oldstyle, "-o/--oldstyle" },
-        { options->prints_uri, "--print-uri" },
         { options->selinux_label, "--selinux-label" },
         { options->locks_memory, "--swap" },
         { policy->timeout_ms > 0, "--timeout" },
@@ -436,6 +435,9 @@ static int settle(struct options *options)
                                   "on standard input and output");
     if (options->is_single && options->run_command)
         return refuse_combination("-s cannot be used together with --run");
+    if (options->is_single && options->prints_uri)
+        return refuse_combination("-s cannot be used together with --print-uri: nobody can "
+                                  "connect to standard input and output");
     if (!options->is_vsock && options->port > UINT16_MAX) {
         log_error("-p/--port: %u is not a TCP port, which is a number from 0 to 65535",
                   options->port);

@@ -1,15 +1,13 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * Owns the captive command. Entered by the main thread; calls signals and log.
+ * Owns the captive command. Entered by the main thread; calls signals, uri and log.
  */
 #include "run.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,66 +18,33 @@
 #include "cleanup.h"
 #include "listen.h"
 #include "log.h"
+#include "options.h"
 #include "signals.h"
+#include "uri.h"
 
 extern char **environ;
 
 static pid_t command_pid = -1;
 static int command_fd = -1; /* a pidfd */
 
-/* NAME='VALUE', safe for any value. */
 static void write_variable(FILE *out, const char *name, const char *value)
 {
-    fprintf(out, "%s='", name);
-    for (; *value; value++)
-        if (*value == '\'')
-            fputs("'\\''", out);
-        else
-            fputc(*value, out);
-    fputs("'\n", out);
+    fprintf(out, "%s=", name);
+    uri_write_quoted(out, value);
+    fputc('\n', out);
 }
 
-/* Percent-encodes what a part of a URI cannot hold (RFC 3986, section 2). */
-static void write_uri_part(FILE *out, const char *text)
+/* As nbdkit has it: nothing for off, 1 for offered, 2 for required. */
+static const char *name_tls(enum tls_mode mode)
 {
-    for (; *text; text++) {
-        unsigned char c = (unsigned char)*text;
-        if (isalnum(c) || strchr("-._~/", c))
-            fputc(c, out);
-        else
-            fprintf(out, "%%%02X", c);
-    }
+    return mode == TLS_REQUIRE ? "2" : mode == TLS_ON ? "1" : "";
 }
 
-static char *make_uri(const struct listen_sockets *sockets, const char *export_name)
+static char *make_script(const struct options *options, const struct listen_sockets *sockets)
 {
-    char *uri = NULL;
-    size_t length;
-    FILE *out = open_memstream(&uri, &length);
-
-    if (!out)
-        return NULL;
-    const char *host = sockets->address ? sockets->address : "localhost";
-    bool is_ipv6 = strchr(host, ':');
-    if (sockets->unix_path)
-        fputs("nbd+unix:///", out);
-    else
-        fprintf(out, "nbd://%s%s%s:%u/", is_ipv6 ? "[" : "", host, is_ipv6 ? "]" : "",
-                sockets->port);
-    write_uri_part(out, export_name);
-    if (sockets->unix_path) {
-        fputs("?socket=", out);
-        write_uri_part(out, sockets->unix_path);
-    }
-    return fclose(out) == 0 ? uri : NULL;
-}
-
-static char *make_script(const char *command, const struct listen_sockets *sockets,
-                         const char *export_name)
-{
-    CLEANUP_FREE char *uri = make_uri(sockets, export_name);
+    CLEANUP_FREE char *uri = uri_make(sockets, options);
     char *script = NULL;
-    char port[8] = "";
+    char port[16] = "";
     size_t length;
     FILE *out = uri ? open_memstream(&script, &length) : NULL;
 
@@ -91,17 +56,18 @@ static char *make_script(const char *command, const struct listen_sockets *socke
     write_variable(out, "nbd", uri);
     write_variable(out, "port", port);
     write_variable(out, "unixsocket", sockets->unix_path ? sockets->unix_path : "");
-    write_variable(out, "exportname", export_name);
-    write_variable(out, "tls", "");
-    write_variable(out, "tls_certificates", "");
-    write_variable(out, "tls_psk", "");
-    fprintf(out, "%s\n", command);
+    write_variable(out, "exportname", options->export_name);
+    write_variable(out, "tls", name_tls(options->policy.tls));
+    write_variable(out, "tls_certificates",
+                   options->tls_certificates ? options->tls_certificates : "");
+    write_variable(out, "tls_psk", options->tls_psk ? options->tls_psk : "");
+    fprintf(out, "%s\n", options->run_command);
     return fclose(out) == 0 ? script : NULL;
 }
 
-int run_start(const char *command, const struct listen_sockets *sockets, const char *export_name)
+int run_start(const struct options *options, const struct listen_sockets *sockets)
 {
-    CLEANUP_FREE char *script = make_script(command, sockets, export_name);
+    CLEANUP_FREE char *script = make_script(options, sockets);
     char *argv[] = { (char[]){ "/bin/sh" }, (char[]){ "-c" }, script, NULL };
     posix_spawnattr_t attributes;
     sigset_t changed;

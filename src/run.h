@@ -4,13 +4,14 @@
 #define RUN_H
 
 struct listen_sockets;
+struct options;
 
 /*
- * Starts `command` with /bin/sh, with the variables of nbdlab(1), --run, set
- * for `sockets` and `export_name`. Returns a pidfd, which run_wait() closes, or
- * -1 after logging. Main thread.
+ * Starts the command with /bin/sh, with the variables of nbdlab(1), --run, set
+ * for `sockets`. Returns a pidfd, which run_wait() closes, or -1 after logging.
+ * Main thread.
  */
-int run_start(const char *command, const struct listen_sockets *sockets, const char *export_name);
+int run_start(const struct options *options, const struct listen_sockets *sockets);
 
 /*
  * Waits for the command to end, and passes on to it each signal that asked the
