@@ -84,7 +84,7 @@ void dump_config(void)
     printf("run_default_socket=Unix\n");
     printf("selinux=no\n");
     printf("soext=so\n");
-    printf("timeout_option=no\n");
+    printf("timeout_option=yes\n");
     printf("tls=no\n");
     printf("version=%s\n", NBDKIT_VERSION_STRING);
     printf("version_major=%d\n", NBDKIT_VERSION_MAJOR);

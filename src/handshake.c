@@ -331,7 +331,7 @@ static enum option_outcome end_of_input(struct conn *conn, int got, bool is_betw
 {
     if (got == 0 && is_between_options)
         return OPTION_CLIENT_ENDS;
-    if (conn_get_state(conn) == CONN_ACTIVE || conn_get_state(conn) == CONN_DRAINING)
+    if (conn_get_state(conn) < CONN_CLOSING && !(got < 0 && errno == ETIMEDOUT))
         log_debug("the client left in the middle of an option");
     return OPTION_FAILED;
 }

@@ -402,7 +402,6 @@ static int refuse_not_yet(const struct options *options)
         { policy->is_oldstyle, "-o/--oldstyle" },
         { options->selinux_label, "--selinux-label" },
         { options->locks_memory, "--swap" },
-        { policy->timeout_ms > 0, "--timeout" },
         { policy->tls == TLS_ON || policy->tls == TLS_REQUIRE, "--tls" },
         { options->tls_certificates, "--tls-certificates" },
         { options->tls_priority, "--tls-priority" },

@@ -3,7 +3,7 @@
  * Owns a client's session and its worker threads. The session's thread enters
  * at the top; workers take turns: whoever holds read_lock reads one request,
  * then lets the next one read while it has its own request done. Calls
- * handshake, protocol, export, plugin, conn and api.
+ * handshake, protocol, export, plugin, conn, transport and api.
  */
 #include "session.h"
 
@@ -24,6 +24,7 @@
 #include "plugin.h"
 #include "policy.h"
 #include "protocol.h"
+#include "transport.h"
 
 struct session {
     struct conn *conn;
@@ -140,11 +141,25 @@ static void run_transmission(struct conn *conn)
     free(session.workers);
 }
 
+/* Returns whether the transmission phase begins. */
+static bool negotiate(struct conn *conn)
+{
+    unsigned timeout_ms = conn->policy->timeout_ms;
+
+    if (timeout_ms > 0)
+        transport_set_deadline(conn->transport, timeout_ms);
+    bool is_agreed = plugin_preconnect(conn) == 0 && handshake_run(conn) > 0;
+    if (timeout_ms > 0 && transport_clear_deadline(conn->transport) && !is_agreed)
+        /* No error: whoever knocks at every door of a network would fill the log. */
+        log_debug("the handshake took longer than --timeout, dropping the client");
+    return is_agreed;
+}
+
 void session_run(struct conn *conn)
 {
     enter_thread(conn);
     log_debug("a client connected");
-    if (plugin_preconnect(conn) == 0 && handshake_run(conn) > 0)
+    if (negotiate(conn))
         run_transmission(conn);
     /* What was read is answered; what the client sends from here on is nobody's. */
     conn_advance(conn, CONN_CLOSING);

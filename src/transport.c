@@ -32,6 +32,7 @@ struct transport {
     int reader_wake_fd;
     int all_wake_fd;
     int64_t give_up_at_ms; /* CLOCK_MONOTONIC; 0 until the server is seen to stop; the writer's */
+    int64_t deadline_ms;   /* CLOCK_MONOTONIC; 0: none; the session's thread writes it */
     size_t begin;          /* unread bytes are ahead[begin..end-1]; the reader's */
     size_t end;
     char ahead[READ_AHEAD_BYTES];
@@ -93,6 +94,7 @@ struct transport *transport_new(int in_fd, int out_fd, int stop_fd)
     transport->is_socket = has_type(in_fd, S_IFSOCK) && has_type(out_fd, S_IFSOCK);
     transport->reader_wake_fd = transport->all_wake_fd = -1;
     transport->give_up_at_ms = 0;
+    transport->deadline_ms = 0;
     transport->begin = transport->end = 0;
     if (!transport->is_socket && prepare_pipes(transport) < 0) {
         close_if_open(transport->reader_wake_fd);
@@ -103,21 +105,59 @@ struct transport *transport_new(int in_fd, int out_fd, int stop_fd)
     return transport;
 }
 
+static int64_t read_clock_ms(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec * INT64_C(1000) + now.tv_nsec / 1000000;
+}
+
+/* For poll(2): -1 without a deadline. */
+static int get_patience_ms(const struct transport *transport)
+{
+    if (transport->deadline_ms == 0)
+        return -1;
+    int64_t left_ms = transport->deadline_ms - read_clock_ms();
+    return left_ms > 0 ? (int)left_ms : 0;
+}
+
+/* Waits until there is something to read. Returns 1; 0 where readers were woken; -1 with errno. */
+static int wait_for_input(struct transport *transport)
+{
+    struct pollfd fds[] = {
+        { .fd = transport->in_fd, .events = POLLIN },
+        { .fd = transport->reader_wake_fd, .events = POLLIN },
+    };
+    int patience_ms = get_patience_ms(transport);
+    /* Whoever sends without end is late too. */
+    int ready = patience_ms == 0 ? 0 : poll(fds, 2, patience_ms);
+
+    if (ready == 0)
+        errno = ETIMEDOUT;
+    if (ready <= 0)
+        return -1;
+    return fds[1].revents ? 0 : 1;
+}
+
 static ssize_t read_pipe(struct transport *transport, void *buffer, size_t length)
 {
     for (;;) {
-        struct pollfd fds[] = {
-            { .fd = transport->in_fd, .events = POLLIN },
-            { .fd = transport->reader_wake_fd, .events = POLLIN },
-        };
-        if (poll(fds, 2, -1) < 0)
-            return -1;
-        if (fds[1].revents)
-            return 0;
+        int ready = wait_for_input(transport);
+        if (ready <= 0)
+            return ready;
         ssize_t got = read(transport->in_fd, buffer, length);
         if (got >= 0 || errno != EAGAIN)
             return got;
     }
+}
+
+/* Without a deadline there is no need to ask before reading. */
+static ssize_t read_socket(struct transport *transport, void *buffer, size_t length)
+{
+    if (transport->deadline_ms != 0 && wait_for_input(transport) < 0)
+        return -1;
+    return recv(transport->in_fd, buffer, length, 0);
 }
 
 static ssize_t read_some(struct transport *transport, void *buffer, size_t length)
@@ -125,7 +165,7 @@ static ssize_t read_some(struct transport *transport, void *buffer, size_t lengt
     ssize_t got;
 
     do {
-        got = transport->is_socket ? recv(transport->in_fd, buffer, length, 0)
+        got = transport->is_socket ? read_socket(transport, buffer, length)
                                    : read_pipe(transport, buffer, length);
     } while (got < 0 && errno == EINTR);
     return got;
@@ -205,14 +245,6 @@ static ssize_t write_some(struct transport *transport, struct iovec *vectors, in
     return writev(transport->out_fd, vectors, count);
 }
 
-static int64_t read_clock_ms(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return now.tv_sec * INT64_C(1000) + now.tv_nsec / 1000000;
-}
-
 /* All that is still to be sent when the server stops has one and the same time for it. */
 static int get_time_left_ms(struct transport *transport)
 {
@@ -233,7 +265,7 @@ static int wait_for_room(struct transport *transport)
         { .fd = transport->stop_fd, .events = POLLIN },
     };
 
-    int ready = poll(fds, 3, -1);
+    int ready = poll(fds, 3, get_patience_ms(transport));
     if (ready > 0 && fds[2].revents && !fds[1].revents)
         ready = poll(fds, 2, get_time_left_ms(transport));
     if (ready < 0)
@@ -304,6 +336,19 @@ void transport_wake_all(struct transport *transport)
     }
     raise_event(transport->reader_wake_fd);
     raise_event(transport->all_wake_fd);
+}
+
+void transport_set_deadline(struct transport *transport, unsigned timeout_ms)
+{
+    transport->deadline_ms = read_clock_ms() + timeout_ms;
+}
+
+bool transport_clear_deadline(struct transport *transport)
+{
+    bool is_missed = get_patience_ms(transport) == 0;
+
+    transport->deadline_ms = 0;
+    return is_missed;
 }
 
 int transport_get_socket(const struct transport *transport)

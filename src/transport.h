@@ -24,7 +24,8 @@ struct transport *transport_new(int in_fd, int out_fd, int stop_fd);
 
 /*
  * Reads exactly `length` bytes. Returns 1; 0 at end of file before the first
- * byte; -1 with errno otherwise (ECONNRESET: the stream ended half-way).
+ * byte; -1 with errno otherwise (ECONNRESET: the stream ended half-way;
+ * ETIMEDOUT: the deadline is over).
  */
 int transport_recv(struct transport *transport, void *buffer, size_t length);
 
@@ -33,8 +34,8 @@ int transport_skip(struct transport *transport, uint64_t length);
 
 /*
  * Sends all of the `count` vectors, which it changes on the way. Returns 0, or
- * -1 with errno (ETIMEDOUT: the server is stopping and the client takes
- * too long).
+ * -1 with errno (ETIMEDOUT: the client takes too long while the server is
+ * stopping, or the deadline is over).
  */
 int transport_send(struct transport *transport, struct iovec *vectors, int count);
 
@@ -43,6 +44,15 @@ void transport_wake_reader(struct transport *transport);
 
 /* Readers get end of file, writers get EPIPE, now and later. */
 void transport_wake_all(struct transport *transport);
+
+/*
+ * From now on the client has `timeout_ms` altogether: after that, reading
+ * fails, and so does sending that has to wait. transport_clear_deadline()
+ * lifts it and returns whether it was missed. Session's thread, while it has
+ * no workers.
+ */
+void transport_set_deadline(struct transport *transport, unsigned timeout_ms);
+bool transport_clear_deadline(struct transport *transport);
 
 /* The descriptor of the client's socket, or -1 where the client is on pipes. */
 int transport_get_socket(const struct transport *transport);

@@ -92,7 +92,7 @@ $line
     for option in -4 --ipv4-only -6 --ipv6-only "-D x.y=1" "--debug=x.y=1" --filter=cow "-g x" \
         --group=x --keepalive --log=stderr --mask-handshake=0 --name=x --no-mc --no-meta-contexts \
         --no-sr --no-structured-replies -o --oldstyle --old-style \
-        --selinux-label=x --swap --timeout=1 --tls=on --tls-certificates=x --tls-priority=x \
+        --selinux-label=x --swap --tls=on --tls-certificates=x --tls-priority=x \
         --tls-psk=x --tls-verify-peer "-u x" --user=x --vsock; do
         # shellcheck disable=SC2086
         refused "is not supported yet" $option -f -U "$SOCK" memory 1M

@@ -1,0 +1,136 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# --timeout: a client has so long for its whole handshake, whatever it does or leaves undone; one
+# that ends it in time is never hit later, others are served meanwhile, and the log stays empty.
+
+load common
+
+# Python: TIMEOUT_S is what the servers here are given with --timeout=0.5.
+PRELUDE='
+TIMEOUT_S = 0.5
+def expect_drop(client, start):
+    """The server drops the client at the deadline, neither sooner nor much later."""
+    client.ending()
+    took_s = time.monotonic() - start
+    assert TIMEOUT_S * 0.9 < took_s < TIMEOUT_S + 1.0 * SLOWER, "it took %.2f s" % took_s
+'
+
+timeout_py() {
+    { echo "$PRELUDE"; cat; } | py "$@"
+}
+
+@test "half a handshake is dropped, wherever it stops; others are served meanwhile" {
+    serve --timeout=0.5 memory 1M
+    timeout_py <<'EOT'
+start = time.monotonic()
+silent, greeted, halfway, promised, informed = [connect() for _ in range(5)]
+silent.greet(client_flags=None)
+for client in (greeted, halfway, promised, informed):
+    client.greet()
+halfway.send(b"IHAVE")
+promised.send_option(OPT_GO, go_query("")[:3], length=1000)
+informed.inform(OPT_INFO)
+ready().read(0, 512)
+for client in (silent, greeted, halfway, promised, informed):
+    expect_drop(client, start)
+ready().read(0, 512)
+EOT
+    stop
+    same "$(cat "$LOG")" ""
+}
+
+@test "the time is for the whole handshake, however slowly or busily it goes on" {
+    serve --timeout=500ms memory 1M
+    timeout_py <<'EOT'
+def drip():
+    client.send(b"\0")
+    select.select([client.sock], [], [], 0.05)
+def flood():
+    client.send(bytes(65536))
+def haggle():
+    client.ask(OPT_LIST)
+    select.select([client.sock], [], [], 0.01)
+for go_on, promised in (drip, 4000), (flood, 2 ** 32 - 1), (haggle, 0):
+    start = time.monotonic()
+    client = connect()
+    client.greet()
+    if promised:
+        client.send_option(OPT_LIST, length=promised)
+    try:
+        while time.monotonic() < start + BOUND_S:
+            go_on()
+    except (Closed, ConnectionError):
+        pass
+    took_s = time.monotonic() - start
+    assert TIMEOUT_S * 0.9 < took_s < TIMEOUT_S + 1.0 * SLOWER, "it took %.2f s" % took_s
+EOT
+    stop
+}
+
+@test "a client that does not read what the handshake says is dropped" {
+    serve --timeout=0.5 eval get_size='echo 1M' pread='head -c $3 /dev/zero' \
+        list_exports='echo NAMES; for n in $(seq 4000); do echo "export-$n"; done'
+    timeout_py <<'EOT'
+deaf = connect()
+deaf.greet()
+for n in range(20):
+    deaf.send_option(OPT_LIST)
+until(lambda: len(os.listdir("/proc/%s/task" % os.environ["SERVER"])) == 1, "the session to end")
+EOT
+    stop
+}
+
+@test "a client that ends the handshake in time is never hit later" {
+    serve --timeout=0.5 memory 1M
+    timeout_py <<'EOT'
+client = ready()
+half = ready()
+half.send(struct.pack(">I", REQUEST_MAGIC))
+same(select.select([client.sock, half.sock], [], [], TIMEOUT_S * 2)[0], [], "who was dropped")
+client.write(0, b"late" * 128)
+same(client.read(0, 512), b"late" * 128, "data")
+client.disconnect()
+EOT
+    stop
+    same "$(cat "$LOG")" ""
+}
+
+@test "the end of the server does not wait for the deadline" {
+    serve --timeout=1000 memory 1M
+    py <<'EOT'
+greeted = connect()
+greeted.greet()
+expect_prompt_end(lambda: os.kill(int(os.environ["SERVER"]), 15), clients=1)
+EOT
+    wait_exit
+}
+
+@test "-s over pipes" {
+    py <<'EOT'
+process = subprocess.Popen([NBDLAB, "-s", "-v", "--timeout=0.5", "memory", "1M"],
+                           stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+same(process.wait(BOUND_S), 0, "exit status")
+text = process.stderr.read().decode()
+same(text.count("the handshake took longer than --timeout"), 1, "lines about it in " + text)
+EOT
+}
+
+@test "with -v there is a line about a client that was dropped" {
+    serve -v --timeout=0.5 memory 1M
+    py <<'EOT'
+client = connect()
+client.greet()
+client.ending()
+EOT
+    stop
+    same "$(grep -c "the handshake took longer than --timeout, dropping the client" "$LOG")" 1
+    lacks "error:"
+}
+
+@test "times that are none" {
+    for time in 0 -1 soon "" 1h 99999999999; do
+        run -1 "$NBDLAB" -f -U "$SOCK" --timeout="$time" memory 1M
+        case $output in *--timeout*) ;; *) echo "$time: $output"; return 1 ;; esac
+    done
+}
