@@ -13,6 +13,7 @@
 
 #include <errno.h>
 #include <stdarg.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/socket.h>
 
@@ -63,6 +64,15 @@ extern void nbdkit_error(const char *format, ...) NBDKIT_PRINTF(1, 2);
 extern void nbdkit_verror(const char *format, va_list args) NBDKIT_PRINTF(1, 0);
 extern void nbdkit_debug(const char *format, ...) NBDKIT_PRINTF(1, 2);
 extern void nbdkit_vdebug(const char *format, va_list args) NBDKIT_PRINTF(1, 0);
+
+/* `len` bytes as rows of 16, and the rows in which two buffers differ, for debugging. */
+extern void nbdkit_debug_hexdump(const void *buf, size_t len, const char *prefix, uint64_t start);
+extern void nbdkit_debug_hexdiff(const void *buf1, const void *buf2, size_t len, const char *prefix,
+                                 uint64_t start);
+
+/* Date and time as text, the thread's until its next call; the name that --name gave. */
+extern const char *nbdkit_timestamp(void);
+extern const char *nbdkit_name(void);
 
 /* Parsers of parameters: 0 or the value, -1 after nbdkit_error. */
 extern int64_t nbdkit_parse_size(const char *str);

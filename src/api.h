@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The public nbdkit_* functions that concern the calling thread's connection,
- * and what they need to know. nbdlab-plugin(3) is their manual; the thread's
- * current connection is read here and nowhere else.
+ * What the public nbdkit_* functions need to know; the functions themselves are
+ * in api.c and the files api_*.c. nbdlab-plugin(3) is their manual; the
+ * thread's current connection is read there and nowhere else.
  */
 #ifndef API_H
 #define API_H
@@ -13,10 +13,14 @@ struct conn;
 
 /* The connection that the calling thread serves from now on; NULL for none. */
 void api_set_conn(struct conn *conn);
+struct conn *api_get_conn(void);
 
 /* The error that the calling thread's callback set with nbdkit_set_error(), 0 for none. */
 void api_set_error(int error);
 int api_get_error(void);
+
+/* What --name says, which must stay valid, or NULL. Main thread, at start-up. */
+void api_set_name(const char *name);
 
 /* Is the client on stdin and stdout (-s)? Main thread, before plugins are loaded. */
 void api_set_stdio_used(bool is_used);

@@ -13,6 +13,7 @@
 
 #include "cleanup.h"
 #include "conn.h"
+#include "debug_flags.h"
 #include "exports.h"
 #include "log.h"
 #define NBDKIT_API_VERSION 2
@@ -203,7 +204,7 @@ static int call_open(struct conn *conn, const char *name)
         return -1;
     conn->export.handle = plugin_get_table()->open(conn->policy->is_readonly);
     plugin_leave(conn);
-    log_debug("open export %s: %s", log_quote(quoted, conn->export.name),
+    DEBUG_LOG(DEBUG_CONTROLPATH, "open export %s: %s", log_quote(quoted, conn->export.name),
               conn->export.handle ? "ok" : "failed");
     return conn->export.handle ? 0 : -1;
 }
@@ -237,7 +238,7 @@ void export_close(struct conn *conn)
 
     if (!conn->export.handle)
         return;
-    log_debug("close");
+    DEBUG_LOG(DEBUG_CONTROLPATH, "close");
     if (table->close) {
         plugin_enter(conn);
         table->close(conn->export.handle);

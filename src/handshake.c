@@ -13,6 +13,7 @@
 
 #include "cleanup.h"
 #include "conn.h"
+#include "debug_flags.h"
 #include "export.h"
 #include "exports.h"
 #include "log.h"
@@ -315,7 +316,8 @@ _Static_assert(OPTION_COUNT == NBD_OPT_SET_META_CONTEXT + 1, "a place for each o
 
 static enum option_outcome do_option(struct conn *conn, const struct option *option)
 {
-    log_debug("option %" PRIu32 ", %" PRIu32 " bytes", option->number, option->length);
+    DEBUG_LOG(DEBUG_CONTROLPATH, "option %" PRIu32 ", %" PRIu32 " bytes", option->number,
+              option->length);
     if (quit_is_stopping() && option->number != NBD_OPT_ABORT &&
         option->number != NBD_OPT_EXPORT_NAME)
         return option_reply_error(conn, option, NBD_REP_ERR_SHUTDOWN,

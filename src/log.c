@@ -70,8 +70,9 @@ static void write_to_stderr(const char *line)
 
 static void write_to_syslog(const char *text, const char *level)
 {
-    syslog(*level == 'e' ? LOG_ERR : LOG_DEBUG, "%s%s%s", thread_context,
-           *thread_context ? ": " : "", text);
+    int priority = *level == 'e' ? LOG_ERR : *level == 'w' ? LOG_WARNING : LOG_DEBUG;
+
+    syslog(priority, "%s%s%s", thread_context, *thread_context ? ": " : "", text);
 }
 
 /* Each line of a message gets the head of its own: no text can forge a message. */
@@ -121,6 +122,15 @@ void log_error(const char *format, ...)
 
     va_start(args, format);
     log_verror(format, args);
+    va_end(args);
+}
+
+void log_warning(const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    log_message("warning", format, args);
     va_end(args);
 }
 

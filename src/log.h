@@ -33,6 +33,9 @@ void log_set_context(const char *context);
 void log_error(const char *format, ...) __attribute__((__format__(__printf__, 1, 2)));
 void log_verror(const char *format, va_list args) __attribute__((__format__(__printf__, 1, 0)));
 
+/* Something that is not as the user thinks, and goes on all the same. */
+void log_warning(const char *format, ...) __attribute__((__format__(__printf__, 1, 2)));
+
 /* Nothing without log_set_verbose(true). */
 void log_debug(const char *format, ...) __attribute__((__format__(__printf__, 1, 2)));
 void log_vdebug(const char *format, va_list args) __attribute__((__format__(__printf__, 1, 0)));

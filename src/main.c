@@ -13,6 +13,7 @@
 #include "api.h"
 #include "background.h"
 #include "cleanup.h"
+#include "debug_flags.h"
 #include "dump.h"
 #include "listen.h"
 #include "locate.h"
@@ -201,6 +202,8 @@ int main(int argc, char **argv)
     if (options_parse(argc, argv, &options) < 0)
         return EXIT_FAILURE;
     log_set_verbose(options.is_verbose);
+    debug_flags_use(options.debug_flags);
+    api_set_name(options.name);
     signals_install();
     if (options.exits_with_parent && watch_parent() < 0)
         return EXIT_FAILURE;

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "debug_flags.h"
 #include "exports.h"
 #include "log.h"
 #define NBDKIT_API_VERSION 2
@@ -71,16 +72,10 @@ static int set_connections(struct options *options, const char *value)
     return parse_number("--connections", value, INT_MAX, &options->policy.connections_max);
 }
 
-/* NAME.FLAG=N is taken apart when the plugin is there. */
 static int set_debug_flag(struct options *options, const char *value)
 {
-    const char *dot = strchr(value, '.');
-    const char *equals = dot ? strchr(dot, '=') : NULL;
-
-    if (!dot || dot == value || !equals || equals == dot + 1 || !equals[1]) {
-        log_error("-D/--debug: %s is not of the form NAME.FLAG=N", value);
+    if (!debug_flags_is_valid(value))
         return -1;
-    }
     options->debug_flags[options->debug_flag_count++] = value;
     return 0;
 }
@@ -390,7 +385,6 @@ static int refuse_not_yet(const struct options *options)
     } list[] = {
         { options->is_ipv4_only, "-4/--ipv4-only" },
         { options->is_ipv6_only, "-6/--ipv6-only" },
-        { options->debug_flag_count > 0, "-D/--debug" },
         { options->group, "-g/--group" },
         { policy->has_keepalive, "--keepalive" },
         { options->log, "--log" },

@@ -18,6 +18,7 @@
 #include "api.h"
 #include "cleanup.h"
 #include "conn.h"
+#include "debug_flags.h"
 #include "log.h"
 #define NBDKIT_API_VERSION 2
 #include "nbdkit-plugin.h"
@@ -159,8 +160,9 @@ int plugin_load(const char *path)
         return refuse("its plugin_init failed");
     if (copy_table(theirs) < 0)
         return -1;
-    log_debug("loaded plugin %s from %s", plugin.table.name, plugin.path);
+    DEBUG_LOG(DEBUG_CONTROLPATH, "loaded plugin %s from %s", plugin.table.name, plugin.path);
     plugin.thread_model = plugin.table._thread_model;
+    debug_flags_set_in(plugin.table.name, plugin.library);
     plugin.is_loaded = true;
     if (plugin.table.load)
         plugin.table.load();
@@ -212,7 +214,7 @@ int plugin_configure_key(const char *key, const char *value)
                   value);
         return -1;
     }
-    log_debug("config %s=%s", key, value);
+    DEBUG_LOG(DEBUG_CONTROLPATH, "config %s=%s", key, value);
     return plugin.table.config(key, value) < 0 ? -1 : 0;
 }
 

@@ -13,6 +13,7 @@
 
 #include "cleanup.h"
 #include "conn.h"
+#include "debug_flags.h"
 #include "export.h"
 #include "extents.h"
 #include "io.h"
@@ -256,8 +257,8 @@ static void send_error_chunk(struct conn *conn, const struct request *request, i
 
 static void report(const struct request *request, int error)
 {
-    log_debug("%s, flags 0x%x, %" PRIu32 " bytes at %" PRIu64 ": %s", get_name(request),
-              request->flags, request->count, request->offset,
+    DEBUG_LOG(DEBUG_DATAPATH, "%s, flags 0x%x, %" PRIu32 " bytes at %" PRIu64 ": %s",
+              get_name(request), request->flags, request->count, request->offset,
               error ? strerrordesc_np(error) : "ok");
 }
 

@@ -16,6 +16,7 @@
 #include "api.h"
 #include "cleanup.h"
 #include "conn.h"
+#include "debug_flags.h"
 #include "export.h"
 #include "handshake.h"
 #include "log.h"
@@ -158,11 +159,11 @@ static bool negotiate(struct conn *conn)
 void session_run(struct conn *conn)
 {
     enter_thread(conn);
-    log_debug("a client connected");
+    DEBUG_LOG(DEBUG_CONTROLPATH, "a client connected");
     if (negotiate(conn))
         run_transmission(conn);
     /* What was read is answered; what the client sends from here on is nobody's. */
     conn_advance(conn, CONN_CLOSING);
     export_close(conn);
-    log_debug("the client is gone");
+    DEBUG_LOG(DEBUG_CONTROLPATH, "the client is gone");
 }

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * The public nbdkit_* functions that write messages. Entered by any thread,
+ * the plugin's own too; calls log.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "log.h"
+#define NBDKIT_API_VERSION 2
+#include "nbdkit-plugin.h"
+
+enum { ROW_BYTES = 16 };
+
+void nbdkit_verror(const char *format, va_list args)
+{
+    log_verror(format, args);
+}
+
+void nbdkit_error(const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    log_verror(format, args);
+    va_end(args);
+}
+
+void nbdkit_vdebug(const char *format, va_list args)
+{
+    log_vdebug(format, args);
+}
+
+void nbdkit_debug(const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    log_vdebug(format, args);
+    va_end(args);
+}
+
+/* The bytes of a row in hexadecimal and as text: "31 32 ...  39 ...  |12 ...9 ...|". */
+static void format_row(char *out, const unsigned char *bytes, size_t count)
+{
+    for (size_t i = 0; i < ROW_BYTES; i++) {
+        const char *gap = i == ROW_BYTES / 2 - 1 ? "  " : " ";
+        out += i < count ? sprintf(out, "%02x%s", bytes[i], gap) : sprintf(out, "  %s", gap);
+    }
+    out += sprintf(out, " |");
+    for (size_t i = 0; i < count; i++)
+        *out++ = bytes[i] >= ' ' && bytes[i] <= '~' ? (char)bytes[i] : '.';
+    strcpy(out, "|");
+}
+
+/* One row; `mark` stands before the offset. */
+static void log_row(const char *prefix, const char *mark, uint64_t offset,
+                    const unsigned char *bytes, size_t count)
+{
+    char row[ROW_BYTES * 4 + 8];
+
+    format_row(row, bytes, count);
+    log_debug("%s%s%08" PRIx64 ": %s", prefix ? prefix : "", mark, offset, row);
+}
+
+void nbdkit_debug_hexdump(const void *buf, size_t len, const char *prefix, uint64_t start)
+{
+    const unsigned char *bytes = buf;
+
+    for (size_t i = 0; log_is_verbose() && i < len; i += ROW_BYTES)
+        log_row(prefix, "", start + i, bytes + i, len - i < ROW_BYTES ? len - i : ROW_BYTES);
+}
+
+void nbdkit_debug_hexdiff(const void *buf1, const void *buf2, size_t len, const char *prefix,
+                          uint64_t start)
+{
+    const unsigned char *ours = buf1;
+    const unsigned char *theirs = buf2;
+
+    for (size_t i = 0; log_is_verbose() && i < len; i += ROW_BYTES) {
+        size_t count = len - i < ROW_BYTES ? len - i : ROW_BYTES;
+        if (memcmp(ours + i, theirs + i, count) == 0)
+            continue;
+        log_row(prefix, "-", start + i, ours + i, count);
+        log_row(prefix, "+", start + i, theirs + i, count);
+    }
+}
+
+const char *nbdkit_timestamp(void)
+{
+    static _Thread_local char text[64];
+    int saved_errno = errno;
+    struct timespec now;
+    struct tm local;
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    localtime_r(&now.tv_sec, &local);
+    size_t length = strftime(text, sizeof text, "%Y-%m-%d %H:%M:%S", &local);
+    snprintf(text + length, sizeof text - length, ".%06ld", now.tv_nsec / 1000);
+    errno = saved_errno;
+    return text;
+}
