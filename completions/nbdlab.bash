@@ -2,6 +2,17 @@
 # shellcheck shell=bash
 # Completion of nbdlab's command line for bash: options, plugins, files and parameters.
 
+_nbdlab_flags='-4 -6 -f -n -o -r -s -v -V --dump-config --dump-plugin --exit-with-parent --foreground
+    --help --ipv4-only --ipv6-only --keep-alive --keepalive --long-options --new-style --newstyle
+    --no-fork --no-mc --no-meta-contexts --no-sr --no-structured-replies --old-style --oldstyle
+    --print-uri --print-url --read-only --readonly --short-options --show-uri --show-url --single
+    --stdin --swap --tls-verify-peer --verbose --version --vsock'
+# The options that the next word belongs to.
+_nbdlab_valued='-D -e -g -i -P -p -t -U -u --bytes-in-flight --connections --debug --export
+    --export-name --exportname --filter --group --ip-addr --ipaddr --log --mask-handshake --name
+    --pid-file --pidfile --port --run --selinux-label --threads --time-out --timeout --tls
+    --tls-certificates --tls-priority --tls-psk --unix --user'
+
 # Prints the names of the plugins that `nbdlab NAME` would find.
 _nbdlab_plugins() {
     local folder file
@@ -24,18 +35,13 @@ _nbdlab_chosen_plugin() {
     local i
 
     for ((i = 1; i < COMP_CWORD; i++)); do
-        case ${COMP_WORDS[i]} in
-        -e | -i | -P | -p | -t | -U | --export | --export-name | --exportname | --ip-addr | \
-            --ipaddr | --pid-file | --pidfile | --port | --run | --threads | --unix)
-            ((i++))
-            [[ ${COMP_WORDS[i]-} != '=' ]] || ((i++))
-            ;;
-        -*) ;;
-        *)
+        if [[ ${COMP_WORDS[i]} != -* ]]; then
             printf '%s\n' "${COMP_WORDS[i]}"
             return
-            ;;
-        esac
+        elif [[ " ${_nbdlab_valued//$'\n'/ } " == *" ${COMP_WORDS[i]} "* ]]; then
+            ((i++))
+            [[ ${COMP_WORDS[i]-} != '=' ]] || ((i++))
+        fi
     done
 }
 
@@ -58,23 +64,25 @@ _nbdlab_keys() {
 _nbdlab() {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} key='' plugin
 
-    # bash takes KEY=VALUE for three words.
+    # bash takes KEY=VALUE for three words, and @FILE for two.
     if [[ $cur == '=' ]]; then
         key=$prev cur=''
     elif [[ $prev == '=' ]] && ((COMP_CWORD >= 2)); then
         key=${COMP_WORDS[COMP_CWORD - 2]}
-    elif [[ $prev == -* ]]; then
+    elif [[ $cur == @ ]]; then
+        key=@ cur=''
+    elif [[ $prev == -* || $prev == @ ]]; then
         key=$prev
     fi
 
     COMPREPLY=()
     case $key in
-    -U | --unix | -P | --pidfile | --pid-file | file | script)
+    -U | --unix | -P | --pidfile | --pid-file | --tls-psk | file | script | @)
         compopt -o filenames
         mapfile -t COMPREPLY < <(compgen -f -- "$cur")
         return
         ;;
-    dir)
+    --tls-certificates | dir)
         compopt -o filenames
         mapfile -t COMPREPLY < <(compgen -d -- "$cur")
         return
@@ -85,6 +93,24 @@ _nbdlab() {
         ;;
     --run)
         mapfile -t COMPREPLY < <(compgen -c -- "$cur")
+        return
+        ;;
+    --log)
+        compopt -o filenames
+        mapfile -t COMPREPLY < <(compgen -W 'stderr syslog null default' -- "$cur"
+            compgen -f -- "$cur")
+        return
+        ;;
+    --tls)
+        mapfile -t COMPREPLY < <(compgen -W 'off on require' -- "$cur")
+        return
+        ;;
+    -u | --user)
+        mapfile -t COMPREPLY < <(compgen -u -- "$cur")
+        return
+        ;;
+    -g | --group)
+        mapfile -t COMPREPLY < <(compgen -g -- "$cur")
         return
         ;;
     cache)
@@ -99,14 +125,13 @@ _nbdlab() {
         mapfile -t COMPREPLY < <(compgen -W sparse -- "$cur")
         return
         ;;
-    -e | -p | -t | --export | --export-name | --exportname | --port | --threads) return ;;
+    -*)
+        [[ " ${_nbdlab_valued//$'\n'/ } " != *" $key "* ]] || return
+        ;;
     esac
 
     if [[ $cur == -* ]]; then
-        mapfile -t COMPREPLY < <(compgen -W '-e -f -i -n -P -p -r -s -t -U -V -v
-            --dump-config --dump-plugin --exit-with-parent --exportname --foreground --help
-            --ipaddr --newstyle --pidfile --port --readonly --run --single --threads --unix
-            --verbose --version' -- "$cur")
+        mapfile -t COMPREPLY < <(compgen -W "$_nbdlab_flags $_nbdlab_valued" -- "$cur")
         return
     fi
 

@@ -15,6 +15,7 @@
 #include "cleanup.h"
 #include "debug_flags.h"
 #include "dump.h"
+#include "help.h"
 #include "listen.h"
 #include "locate.h"
 #include "log.h"
@@ -87,7 +88,7 @@ static int print_facts(const struct options *options)
     if (options->plugin && load_plugin(options) < 0)
         return EXIT_FAILURE;
     if (options->action == ACTION_HELP) {
-        options_print_help();
+        help_print();
         if (options->plugin)
             dump_plugin_help(stdout);
     } else if (options->action == ACTION_VERSION) {

@@ -172,7 +172,10 @@ enum { NAMES_MAX = 6 };
 
 #define MEMBER(name) .member = offsetof(struct options, name)
 
-/* In the order of --help. The first of an option's names is the one that messages use. */
+/*
+ * In the order of help.c, nbdlab(1) and its completion, which have a line for each.
+ * The first of an option's names is the one that messages use.
+ */
 static const struct row {
     char letter;
     enum kind kind;
@@ -186,18 +189,14 @@ static const struct row {
     { 0, KIND_VALUE, { "bytes-in-flight" }, .set = set_bytes_in_flight },
     { 0, KIND_VALUE, { "connections" }, .set = set_connections },
     { 'D', KIND_VALUE, { "debug" }, .set = set_debug_flag },
-    { 0, KIND_ACTION, { "dump-config" }, .action = ACTION_DUMP_CONFIG },
-    { 0, KIND_ACTION, { "dump-plugin" }, .action = ACTION_DUMP_PLUGIN },
     { 0, KIND_FLAG, { "exit-with-parent" }, MEMBER(exits_with_parent) },
     { 'e', KIND_VALUE, { "exportname", "export", "export-name" }, .set = set_export_name },
     { 0, KIND_VALUE, { "filter" }, .set = refuse_filter },
     { 'f', KIND_FLAG, { "foreground", "no-fork" }, MEMBER(is_foreground) },
     { 'g', KIND_TEXT, { "group" }, MEMBER(group) },
-    { 0, KIND_ACTION, { "help" }, .action = ACTION_HELP },
     { 'i', KIND_TEXT, { "ipaddr", "ip-addr" }, MEMBER(address) },
     { 0, KIND_FLAG, { "keepalive", "keep-alive" }, MEMBER(policy.has_keepalive) },
     { 0, KIND_TEXT, { "log" }, MEMBER(log) },
-    { 0, KIND_ACTION, { "long-options" }, .action = ACTION_LONG_OPTIONS },
     { 0, KIND_VALUE, { "mask-handshake" }, .set = set_mask_handshake },
     { 0, KIND_TEXT, { "name" }, MEMBER(name) },
     { 'n', KIND_CALL, { "newstyle", "new-style" }, .set = set_newstyle },
@@ -213,7 +212,6 @@ static const struct row {
     { 'r', KIND_FLAG, { "readonly", "read-only" }, MEMBER(policy.is_readonly) },
     { 0, KIND_TEXT, { "run" }, MEMBER(run_command) },
     { 0, KIND_TEXT, { "selinux-label" }, MEMBER(selinux_label) },
-    { 0, KIND_ACTION, { "short-options" }, .action = ACTION_SHORT_OPTIONS },
     { 's', KIND_FLAG, { "single", "stdin" }, MEMBER(is_single) },
     { 0, KIND_FLAG, { "swap" }, MEMBER(locks_memory) },
     { 't', KIND_VALUE, { "threads" }, .set = set_threads },
@@ -226,8 +224,13 @@ static const struct row {
     { 'U', KIND_TEXT, { "unix" }, MEMBER(unix_path) },
     { 'u', KIND_TEXT, { "user" }, MEMBER(user) },
     { 'v', KIND_FLAG, { "verbose" }, MEMBER(is_verbose) },
-    { 'V', KIND_ACTION, { "version" }, .action = ACTION_VERSION },
     { 0, KIND_FLAG, { "vsock" }, MEMBER(is_vsock) },
+    { 0, KIND_ACTION, { "dump-config" }, .action = ACTION_DUMP_CONFIG },
+    { 0, KIND_ACTION, { "dump-plugin" }, .action = ACTION_DUMP_PLUGIN },
+    { 0, KIND_ACTION, { "help" }, .action = ACTION_HELP },
+    { 0, KIND_ACTION, { "long-options" }, .action = ACTION_LONG_OPTIONS },
+    { 0, KIND_ACTION, { "short-options" }, .action = ACTION_SHORT_OPTIONS },
+    { 'V', KIND_ACTION, { "version" }, .action = ACTION_VERSION },
 };
 enum { ROW_COUNT = sizeof rows / sizeof rows[0] };
 
@@ -289,41 +292,6 @@ static int set_option(const struct row *row, struct options *options, const char
     default:
         return row->set(options, value);
     }
-}
-
-void options_print_help(void)
-{
-    const char *name = log_get_program();
-
-    printf("%s serves disks to NBD clients; a disk is a shell script or a compiled plugin.\n"
-           "\n"
-           "usage: %s [OPTION...] PLUGIN [[KEY=]VALUE...]\n"
-           "       %s [OPTION...] ./DISK.SH [[KEY=]VALUE...]\n"
-           "\n"
-           "where to listen (port 10809 of every interface without any of these)\n"
-           "  -U, --unix SOCKET|-        a Unix domain socket; '-' makes a private one\n"
-           "  -i, --ipaddr ADDRESS       this address only\n"
-           "  -p, --port PORT            this TCP port; 0 picks a free one\n"
-           "  -s, --single               serve one client on standard input and output\n"
-           "how to serve\n"
-           "  -e, --exportname NAME      the export in $uri for --run\n"
-           "  -n, --newstyle             the newstyle NBD protocol (the default)\n"
-           "  -r, --readonly             clients cannot write\n"
-           "  -t, --threads N            requests in the plugin at once per client (16)\n"
-           "how to run\n"
-           "  -f, --foreground           do not go to the background\n"
-           "  -P, --pidfile FILE         write the process ID there when clients can connect\n"
-           "      --run COMMAND          run a shell command with $uri, then stop\n"
-           "      --exit-with-parent     stop when the parent process ends\n"
-           "  -v, --verbose              say what happens, a line for each call\n"
-           "what there is\n"
-           "      --help                 this text; with PLUGIN, its parameters too\n"
-           "  -V, --version              the version\n"
-           "      --dump-config          how the program was built, as KEY=VALUE lines\n"
-           "      --dump-plugin          what PLUGIN can do, as KEY=VALUE lines\n"
-           "\n"
-           "The manual is nbdlab(1); nbdlab-sh-plugin(3) tells how to write a disk.\n",
-           name, name, name);
 }
 
 void options_print_short(void)

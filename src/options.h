@@ -60,9 +60,6 @@ struct options {
  */
 int options_parse(int argc, char **argv, struct options *options);
 
-/* The usage text, to stdout. */
-void options_print_help(void);
-
 /* Every option with a letter, or every long one, a line each, to stdout (for completion). */
 void options_print_short(void);
 void options_print_long(void);
