@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * Owns listening sockets and their names. Entered by the main thread; calls
+ * Owns listening sockets, and the name of one in the file system. Entered by the main thread; calls
  * log and the API's paths.
  */
 #include "listen.h"
 
 #include <errno.h>
-#include <netdb.h>
-#include <netinet/in.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,6 +19,12 @@
 #include "log.h"
 #define NBDKIT_API_VERSION 2
 #include "nbdkit-plugin.h"
+
+int listen_make_socket(const struct listen_sockets *sockets, int family)
+{
+    (void)sockets;
+    return socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+}
 
 static int make_private_path(struct listen_sockets *sockets)
 {
@@ -81,18 +85,6 @@ static const char *advise_on_path(int error)
     }
 }
 
-static const char *advise_on_port(int error)
-{
-    switch (error) {
-    case EADDRINUSE:
-        return " by another server; -p PORT chooses another port";
-    case EACCES:
-        return "; ports below 1024 are for root, -p PORT chooses another one";
-    default:
-        return "";
-    }
-}
-
 int listen_refuse_activation(void)
 {
     const char *pid = getenv("LISTEN_PID");
@@ -125,7 +117,7 @@ int listen_on_unix(struct listen_sockets *sockets, const char *path)
     }
     strcpy(address.sun_path, sockets->unix_path);
 
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    int fd = listen_make_socket(sockets, AF_UNIX);
     if (fd < 0 || bind_unix(fd, &address) < 0 || listen(fd, SOMAXCONN) < 0) {
         log_error("cannot listen on socket %s: %m%s", sockets->unix_path, advise_on_path(errno));
         /* Whatever is there is not ours to remove. */
@@ -138,86 +130,6 @@ int listen_on_unix(struct listen_sockets *sockets, const char *path)
     lstat(sockets->unix_path, &sockets->unix_status);
     sockets->fds[sockets->count++] = fd;
     return 0;
-}
-
-static uint16_t get_bound_port(int fd)
-{
-    struct sockaddr_storage address = { .ss_family = AF_UNSPEC };
-    socklen_t length = sizeof address;
-
-    getsockname(fd, (struct sockaddr *)&address, &length);
-    return ntohs(address.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&address)->sin6_port
-                                               : ((struct sockaddr_in *)&address)->sin_port);
-}
-
-/* The first socket may pick the port; the others must have the same. */
-static void set_port(struct sockaddr *address, uint16_t port)
-{
-    if (address->sa_family == AF_INET6)
-        ((struct sockaddr_in6 *)address)->sin6_port = htons(port);
-    else
-        ((struct sockaddr_in *)address)->sin_port = htons(port);
-}
-
-static int listen_on_address(struct listen_sockets *sockets, const struct addrinfo *info)
-{
-    int on = 1;
-    int fd = socket(info->ai_family, info->ai_socktype | SOCK_CLOEXEC | SOCK_NONBLOCK,
-                    info->ai_protocol);
-
-    if (fd < 0)
-        return -1;
-    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-    if (info->ai_family == AF_INET6)
-        setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
-    if (sockets->port)
-        set_port(info->ai_addr, sockets->port);
-    if (bind(fd, info->ai_addr, info->ai_addrlen) < 0 || listen(fd, SOMAXCONN) < 0) {
-        int saved_errno = errno;
-        close(fd);
-        errno = saved_errno;
-        return -1;
-    }
-    sockets->port = get_bound_port(fd);
-    sockets->fds[sockets->count++] = fd;
-    return 0;
-}
-
-/* A machine may lack IPv4 or IPv6; one address that works is enough. */
-static bool is_missing_family(int error)
-{
-    return error == EAFNOSUPPORT || error == EADDRNOTAVAIL;
-}
-
-int listen_on_tcp(struct listen_sockets *sockets, const char *address, uint16_t port)
-{
-    char service[8];
-    struct addrinfo hints = { .ai_flags = AI_PASSIVE, .ai_socktype = SOCK_STREAM };
-    struct addrinfo *list;
-    int last_error = 0;
-
-    snprintf(service, sizeof service, "%u", port);
-    sockets->address = address;
-    int error = getaddrinfo(address, service, &hints, &list);
-    if (error) {
-        log_error("cannot listen on %s: %s", address ? address : "any address",
-                  gai_strerror(error));
-        return -1;
-    }
-    for (const struct addrinfo *info = list; info && sockets->count < LISTEN_MAX;
-         info = info->ai_next) {
-        if (listen_on_address(sockets, info) == 0)
-            continue;
-        last_error = errno;
-        if (!is_missing_family(last_error))
-            break;
-    }
-    freeaddrinfo(list);
-    if (sockets->count > 0 && (last_error == 0 || is_missing_family(last_error)))
-        return 0;
-    log_error("cannot listen on %s port %u: %s%s", address ? address : "any address", port,
-              strerrordesc_np(last_error), advise_on_port(last_error));
-    return -1;
 }
 
 /* Somebody may have removed our socket and put another server's there. */

@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Makes the sockets that clients connect to, and removes what they leave in the file system. */
+/*
+ * The sockets that clients connect to. Makes the one in the file system, and
+ * removes it; network.h makes those with a port.
+ */
 #ifndef LISTEN_H
 #define LISTEN_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/stat.h>
 
@@ -14,8 +18,9 @@ struct listen_sockets {
     char *unix_path;         /* absolute, or NULL for TCP */
     struct stat unix_status; /* of the socket that we made there */
     char *private_folder;    /* that unix_path is in, for -U -, or NULL */
-    uint16_t port;           /* TCP, the one that was bound */
-    const char *address;     /* TCP, as given by the user; NULL for every interface */
+    bool is_vsock;
+    uint32_t port;       /* TCP or AF_VSOCK, the one that was bound */
+    const char *address; /* TCP, as given by the user; NULL for every interface */
 };
 
 /*
@@ -24,19 +29,15 @@ struct listen_sockets {
  */
 int listen_refuse_activation(void);
 
+/* A stream socket of `family` to listen on, or -1 with errno. */
+int listen_make_socket(const struct listen_sockets *sockets, int family);
+
 /*
  * Listens on the Unix domain socket `path`, "-" for one in a new private
  * folder. A socket that nobody listens on any more is replaced. Returns 0, or
  * -1 after logging. Main thread.
  */
 int listen_on_unix(struct listen_sockets *sockets, const char *path);
-
-/*
- * Listens on TCP `port` (0 for a free one) of `address`, or
- * of every interface where it is NULL. Returns 0, or -1 after logging. Main
- * thread.
- */
-int listen_on_tcp(struct listen_sockets *sockets, const char *address, uint16_t port);
 
 /* Stops listening and removes the socket and the private folder. Main thread. */
 void listen_close(struct listen_sockets *sockets);

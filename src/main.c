@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -21,6 +22,7 @@
 #include "log.h"
 #define NBDKIT_API_VERSION 2
 #include "nbdkit-plugin.h"
+#include "network.h"
 #include "options.h"
 #include "plugin.h"
 #include "quit.h"
@@ -113,14 +115,22 @@ static int announce(const struct options *options, const struct listen_sockets *
     return 0;
 }
 
+static int make_sockets(const struct options *options, struct listen_sockets *sockets)
+{
+    int family = options->is_ipv4_only ? AF_INET : options->is_ipv6_only ? AF_INET6 : AF_UNSPEC;
+
+    if (options->unix_path)
+        return listen_on_unix(sockets, options->unix_path);
+    if (options->is_vsock)
+        return network_listen_on_vsock(sockets, options->port);
+    return network_listen_on_tcp(sockets, options->address, (uint16_t)options->port, family);
+}
+
 static int listen_for_clients(const struct options *options, struct listen_sockets *sockets)
 {
     if (options->is_single)
         return 0;
-    int listening = options->unix_path
-                        ? listen_on_unix(sockets, options->unix_path)
-                        : listen_on_tcp(sockets, options->address, (uint16_t)options->port);
-    return listening < 0 ? -1 : announce(options, sockets);
+    return make_sockets(options, sockets) < 0 ? -1 : announce(options, sockets);
 }
 
 /* Starts the --run command, if there is one. Returns 0 or -1. */

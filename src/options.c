@@ -351,10 +351,7 @@ static int refuse_not_yet(const struct options *options)
         bool is_given;
         const char *name;
     } list[] = {
-        { options->is_ipv4_only, "-4/--ipv4-only" },
-        { options->is_ipv6_only, "-6/--ipv6-only" },
         { options->group, "-g/--group" },
-        { policy->has_keepalive, "--keepalive" },
         { options->log, "--log" },
         { policy->handshake_flags != (NBD_FLAG_FIXED_NEWSTYLE | NBD_FLAG_NO_ZEROES),
           "--mask-handshake" },
@@ -370,8 +367,6 @@ static int refuse_not_yet(const struct options *options)
         { options->tls_psk, "--tls-psk" },
         { options->verifies_tls_peer, "--tls-verify-peer" },
         { options->user, "-u/--user" },
-        { options->is_vsock, "--vsock" },
-        { policy->connections_max != CONNECTIONS_DEFAULT, "--connections" },
         { policy->in_flight_max_bytes != IN_FLIGHT_DEFAULT_BYTES, "--bytes-in-flight" },
     };
 
@@ -394,6 +389,11 @@ static int settle(struct options *options)
     if (options->is_single && (options->unix_path || options->has_port || options->address))
         return refuse_combination("-s cannot be used together with -U, -p or -i: the client is "
                                   "on standard input and output");
+    if (options->is_vsock && (options->unix_path || options->address))
+        return refuse_combination("--vsock cannot be used together with -U or -i: it is a network "
+                                  "of its own, between virtual machines and their host");
+    if (options->is_single && options->is_vsock)
+        return refuse_combination("-s cannot be used together with --vsock");
     if (options->is_single && options->run_command)
         return refuse_combination("-s cannot be used together with --run");
     if (options->is_single && options->prints_uri)

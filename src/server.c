@@ -25,6 +25,7 @@
 #define NBDKIT_API_VERSION 2
 #include "nbdkit-plugin.h"
 #include "plugin.h"
+#include "policy.h"
 #include "quit.h"
 #include "session.h"
 #include "signals.h"
@@ -46,6 +47,7 @@ static struct {
     unsigned last_number;   /* main thread */
     int ended_fd;           /* eventfd, raised when a session is over */
     bool is_paused;         /* main thread: accept(2) failed, wait a moment */
+    bool is_full_told;      /* main thread: it was logged that clients have to wait */
 } server = { .lock = PTHREAD_MUTEX_INITIALIZER, .ended_fd = -1 };
 
 static void *run_client(void *argument)
@@ -150,6 +152,8 @@ static void accept_client(const struct server_config *config, int listen_fd)
     if (fd >= 0) {
         /* Fails on sockets that are not TCP, where it is not needed. */
         setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+        if (config->policy->has_keepalive)
+            setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
         serve_client(config, fd, fd);
         return;
     }
@@ -160,15 +164,42 @@ static void accept_client(const struct server_config *config, int listen_fd)
     server.is_paused = true;
 }
 
+static bool is_full(const struct server_config *config)
+{
+    return server.live_count >= config->policy->connections_max;
+}
+
 /* A plugin that allows one connection at a time gets the next when this one is gone. */
-static bool is_accepting(void)
+static bool is_accepting(const struct server_config *config)
 {
     bool is_one_only = plugin_get_thread_model() == NBDKIT_THREAD_MODEL_SERIALIZE_CONNECTIONS;
 
-    return !server.is_paused && !(is_one_only && server.live_count > 0);
+    return !server.is_paused && !is_full(config) && !(is_one_only && server.live_count > 0);
 }
 
 enum { STOP, ENDED, COMMAND, FIRST_LISTENER };
+
+/* How many listeners to poll, and for how long to wait. */
+static unsigned choose_listeners(const struct server_config *config, int *timeout_ms)
+{
+    bool accepts = is_accepting(config);
+
+    /* With room again, one look tells whether somebody still waits. */
+    *timeout_ms = server.is_paused ? ACCEPT_PAUSE_MS : accepts && server.is_full_told ? 0 : -1;
+    return accepts || (is_full(config) && !server.is_full_told) ? config->sockets->count : 0;
+}
+
+/* A client waits at `listen_fd`. */
+static void welcome(const struct server_config *config, int listen_fd)
+{
+    if (is_accepting(config)) {
+        accept_client(config, listen_fd);
+    } else if (is_full(config) && !server.is_full_told) {
+        server.is_full_told = true;
+        log_error("--connections=%u: as many clients are connected, further ones have to wait",
+                  config->policy->connections_max);
+    }
+}
 
 /* Waits for something to happen and handles it. Returns false when it is time to stop. */
 static bool serve_event(const struct server_config *config)
@@ -178,22 +209,25 @@ static bool serve_event(const struct server_config *config)
         [ENDED] = { .fd = server.ended_fd, .events = POLLIN },
         [COMMAND] = { .fd = config->command_fd, .events = POLLIN },
     };
-    unsigned listeners = is_accepting() ? config->sockets->count : 0;
+    int timeout_ms;
+    unsigned listeners = choose_listeners(config, &timeout_ms);
 
     for (unsigned i = 0; i < listeners; i++)
         fds[FIRST_LISTENER + i] =
             (struct pollfd){ .fd = config->sockets->fds[i], .events = POLLIN };
-    int ready = poll(fds, FIRST_LISTENER + listeners, server.is_paused ? ACCEPT_PAUSE_MS : -1);
+    int ready = poll(fds, FIRST_LISTENER + listeners, timeout_ms);
     server.is_paused = false;
     if (ready < 0)
         return errno == EINTR || errno == ENOMEM;
+    if (ready == 0)
+        server.is_full_told = false;
     if (fds[STOP].revents || fds[COMMAND].revents)
         return false;
     if (fds[ENDED].revents)
         reap_clients();
-    for (unsigned i = 0; i < listeners && is_accepting(); i++)
+    for (unsigned i = 0; i < listeners; i++)
         if (fds[FIRST_LISTENER + i].revents)
-            accept_client(config, config->sockets->fds[i]);
+            welcome(config, config->sockets->fds[i]);
     return config->single_in_fd < 0 || server.live_count > 0;
 }
 

@@ -6,6 +6,7 @@
 #include "uri.h"
 
 #include <ctype.h>
+#include <linux/vm_sockets.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -75,7 +76,10 @@ static void write_authority(FILE *out, const struct listen_sockets *sockets)
 {
     if (sockets->unix_path)
         return;
-    write_host(out, sockets->address ? sockets->address : "localhost");
+    if (sockets->is_vsock)
+        fprintf(out, "%u", VMADDR_CID_LOCAL);
+    else
+        write_host(out, sockets->address ? sockets->address : "localhost");
     fprintf(out, ":%u", sockets->port);
 }
 
@@ -107,7 +111,10 @@ char *uri_make(const struct listen_sockets *sockets, const struct options *optio
 
     if (!out)
         return NULL;
-    fprintf(out, "nbd%s%s://", has_tls ? "s" : "", sockets->unix_path ? "+unix" : "");
+    fprintf(out, "nbd%s%s://", has_tls ? "s" : "",
+            sockets->unix_path  ? "+unix"
+            : sockets->is_vsock ? "+vsock"
+                                : "");
     if (has_tls && options->tls_psk)
         write_user(out, options->tls_psk);
     write_authority(out, sockets);

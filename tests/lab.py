@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What tests written in Python share: servers, libnbd clients, and all of rawnbd."""
 
+import ctypes
 import errno as errno_module
 import os
 import select
@@ -75,6 +76,46 @@ def open_gate(path, line=b"go\n"):
         os.close(gate)
         return True
     until(write, "somebody who waits at the gate")
+
+
+LIBC = ctypes.CDLL(None, use_errno=True)
+
+
+def sockets_of(pid):
+    """Duplicates of every socket that another process has open (pidfd_getfd(2))."""
+    found = []
+    pidfd = os.pidfd_open(pid)
+    for name in os.listdir("/proc/%d/fd" % pid):
+        if os.readlink("/proc/%d/fd/%s" % (pid, name)).startswith("socket:"):
+            copy = LIBC.syscall(438, pidfd, int(name), 0)
+            if copy < 0:
+                raise OSError(ctypes.get_errno(), "pidfd_getfd")
+            found.append(socket.socket(fileno=copy))
+    os.close(pidfd)
+    return found
+
+
+class Filter(ctypes.Structure):
+    """struct sock_fprog."""
+    _fields_ = [("length", ctypes.c_ushort), ("code", ctypes.c_void_p)]
+
+
+def forbid_sockets(family, number):
+    """From now on socket(2) for that address family fails with errno `number` (seccomp(2))."""
+    calls = {"x86_64": 41, "aarch64": 198, "riscv64": 198}
+    load, equal, answer, allow = 0x20, 0x15, 0x06, 0x7FFF0000
+    code = b"".join(struct.pack("=HBBI", *line) for line in [
+        (load, 0, 0, 0),                                     # the number of the call
+        (equal, 0, 3, calls[os.uname().machine]),
+        (load, 0, 0, 16),                                    # its first argument
+        (equal, 0, 1, family),
+        (answer, 0, 0, 0x00050000 | number),
+        (answer, 0, 0, allow),
+    ])
+    text = ctypes.create_string_buffer(code)
+    program = Filter(len(code) // 8, ctypes.addressof(text))
+    if LIBC.prctl(38, 1, 0, 0, 0) or LIBC.prctl(22, 2, ctypes.byref(program), 0, 0):
+        raise OSError(ctypes.get_errno(), "seccomp")
 
 
 class Server:
