@@ -12,11 +12,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cleanup.h"
 #include "debug_flags.h"
 #include "exports.h"
 #include "log.h"
 #define NBDKIT_API_VERSION 2
 #include "nbdkit-plugin.h"
+#include "parse.h"
 #include "wire.h"
 
 enum { PORT_DEFAULT = 10809 }; /* IANA's for NBD */
@@ -57,10 +59,13 @@ static int set_ipv6_only(struct options *options, const char *value)
 
 static int set_bytes_in_flight(struct options *options, const char *value)
 {
-    int64_t bytes = nbdkit_parse_size(value);
+    int64_t bytes;
+    const char *fault = parse_size(value, &bytes);
 
-    if (bytes < IN_FLIGHT_MIN_BYTES) {
-        log_error("--bytes-in-flight: %s is not a size of at least 256M", value);
+    if (!fault && bytes < IN_FLIGHT_MIN_BYTES)
+        fault = "is too small, at least 256M are needed";
+    if (fault) {
+        log_error("--bytes-in-flight: \"%s\" %s", value, fault);
         return -1;
     }
     options->policy.in_flight_max_bytes = (uint64_t)bytes;
@@ -121,6 +126,13 @@ static int set_port(struct options *options, const char *value)
     return nbdkit_parse_uint32_t("-p/--port", value, &options->port);
 }
 
+/* An empty command is one, too. */
+static int set_run_command(struct options *options, const char *value)
+{
+    options->run_command = value;
+    return 0;
+}
+
 static int set_threads(struct options *options, const char *value)
 {
     return parse_number("-t/--threads", value, THREADS_MAX, &options->policy.threads);
@@ -144,15 +156,14 @@ static int set_timeout(struct options *options, const char *value)
 
 static int set_tls(struct options *options, const char *value)
 {
-    int is_on;
+    bool is_on;
 
     if (strcmp(value, "require") == 0) {
         options->policy.tls = TLS_REQUIRE;
         return 0;
     }
-    is_on = nbdkit_parse_bool(value);
-    if (is_on < 0) {
-        log_error("--tls: %s is not one of off, on and require", value);
+    if (parse_bool(value, &is_on)) {
+        log_error("--tls: \"%s\" is not one of off, on and require", value);
         return -1;
     }
     options->policy.tls = is_on ? TLS_ON : TLS_OFF;
@@ -162,13 +173,14 @@ static int set_tls(struct options *options, const char *value)
 /* What an option does with its value. */
 enum kind {
     KIND_FLAG,   /* sets the bool at `member` */
-    KIND_TEXT,   /* sets the const char * at `member` */
+    KIND_TEXT,   /* sets the const char * at `member`, which may not be empty */
     KIND_ACTION, /* sets the action */
     KIND_VALUE,  /* calls `set` with the value */
     KIND_CALL    /* calls `set`, takes no value */
 };
 
 enum { NAMES_MAX = 6 };
+enum { NAME_SIZE = 32 }; /* of "-p/--port" and the like */
 
 #define MEMBER(name) .member = offsetof(struct options, name)
 
@@ -210,7 +222,7 @@ static const struct row {
     { 'p', KIND_VALUE, { "port" }, .set = set_port },
     { 0, KIND_FLAG, { "print-uri", "print-url", "show-uri", "show-url" }, MEMBER(prints_uri) },
     { 'r', KIND_FLAG, { "readonly", "read-only" }, MEMBER(policy.is_readonly) },
-    { 0, KIND_TEXT, { "run" }, MEMBER(run_command) },
+    { 0, KIND_VALUE, { "run" }, .set = set_run_command },
     { 0, KIND_TEXT, { "selinux-label" }, MEMBER(selinux_label) },
     { 's', KIND_FLAG, { "single", "stdin" }, MEMBER(is_single) },
     { 0, KIND_FLAG, { "swap" }, MEMBER(locks_memory) },
@@ -270,9 +282,27 @@ static void make_getopt_tables(struct getopt_tables *tables)
 static const struct row *find_row(int found)
 {
     for (int i = 0; i < ROW_COUNT; i++)
-        if (found == ROW_CODE + i || found == rows[i].letter)
+        if (found == ROW_CODE + i || (found && found == rows[i].letter))
             return &rows[i];
     return NULL;
+}
+
+/* How messages name an option: "-p/--port". Returns `text`. */
+static const char *name_row(const struct row *row, char text[NAME_SIZE])
+{
+    if (row->letter)
+        snprintf(text, NAME_SIZE, "-%c/--%s", row->letter, row->names[0]);
+    else
+        snprintf(text, NAME_SIZE, "--%s", row->names[0]);
+    return text;
+}
+
+static int refuse_empty(const struct row *row)
+{
+    char name[NAME_SIZE];
+
+    log_error("option %s needs a value that is not empty; try --help", name_row(row, name));
+    return -1;
 }
 
 static int set_option(const struct row *row, struct options *options, const char *value)
@@ -285,7 +315,7 @@ static int set_option(const struct row *row, struct options *options, const char
         return 0;
     case KIND_TEXT:
         *(const char **)member = value;
-        return 0;
+        return *value ? 0 : refuse_empty(row);
     case KIND_ACTION:
         options->action = row->action;
         return 0;
@@ -308,32 +338,41 @@ void options_print_long(void)
             printf("--%s\n", rows[i].names[j]);
 }
 
-/* How many long options begin with the name in `written`, "--NAME" or "--NAME=VALUE"? */
-static unsigned count_long_options(const struct option *names, const char *written)
+/* `written` is "--NAME" or "--NAME=VALUE", where NAME begins no option or several. */
+static void refuse_long(const struct option *names, const char *written)
 {
-    const char *name = written + 2;
-    unsigned count = 0;
+    CLEANUP_FREE char *list = NULL;
+    size_t length;
+    size_t written_length = strcspn(written, "=");
+    FILE *out = open_memstream(&list, &length);
 
+    if (!out) {
+        log_error("%m");
+        return;
+    }
     for (const struct option *option = names; option->name; option++)
-        count += strncmp(option->name, name, strcspn(name, "=")) == 0;
-    return count;
+        if (strncmp(option->name, written + 2, written_length - 2) == 0)
+            fprintf(out, "%s--%s", ftell(out) ? ", " : "", option->name);
+    fclose(out);
+    if (length > 0)
+        log_error("%.*s is short for several options: %s", (int)written_length, written, list);
+    else
+        log_error("there is no option %.*s; try --help", (int)written_length, written);
 }
 
-static int refuse_unknown(const struct option *names, int found, char **argv)
+static int refuse_word(const struct option *names, int found, char **argv)
 {
-    const char *written = argv[optind - 1];
-    unsigned matches = strncmp(written, "--", 2) == 0 ? count_long_options(names, written) : 0;
+    const struct row *row = find_row(optopt);
+    char name[NAME_SIZE];
 
-    if (found == ':')
-        log_error("option %s needs a value; try --help", written);
-    else if (matches > 1)
-        log_error("option %s could be one of %u options; try --help", written, matches);
-    else if (matches == 1)
-        log_error("option %s takes no value; try --help", written);
-    else if (optopt && optopt < ROW_CODE)
+    if (row && found == ':')
+        log_error("option %s needs a value; try --help", name_row(row, name));
+    else if (row)
+        log_error("option %s takes no value; try --help", name_row(row, name));
+    else if (optopt)
         log_error("there is no option -%c; try --help", optopt);
     else
-        log_error("there is no option %s; try --help", written);
+        refuse_long(names, argv[optind - 1]);
     return -1;
 }
 
@@ -442,7 +481,7 @@ int options_parse(int argc, char **argv, struct options *options)
     /* Options may follow the plugin's name and its parameters, as in nbdkit. */
     while ((found = getopt_long(argc, argv, tables.letters, tables.names, NULL)) != -1) {
         if (found == '?' || found == ':')
-            return refuse_unknown(tables.names, found, argv);
+            return refuse_word(tables.names, found, argv);
         if (set_option(find_row(found), options, optarg) < 0)
             return -1;
     }
