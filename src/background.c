@@ -1,21 +1,25 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
  * Owns descriptors 0 to 2 and the pipe to the waiting parent. Entered by the
- * main thread; calls log.
+ * main thread; calls log and quit.
  */
 #include "background.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "cleanup.h"
 #include "log.h"
+#include "quit.h"
 
 static int ready_fd = -1; /* to the waiting parent; -1 in the foreground */
+static pid_t parent;      /* of --exit-with-parent, or 0 */
 
 void background_open_stdio(void)
 {
@@ -51,6 +55,20 @@ int background_take_stdio(int *in_fd, int *out_fd)
     }
     discard(STDIN_FILENO);
     discard(STDOUT_FILENO);
+    return 0;
+}
+
+/* A parent that ends before the request is in place would go unnoticed. */
+int background_watch_parent(void)
+{
+    if (parent == 0)
+        parent = getppid();
+    if (prctl(PR_SET_PDEATHSIG, SIGTERM) < 0) {
+        log_error("--exit-with-parent: %m");
+        return -1;
+    }
+    if (getppid() != parent)
+        quit_request();
     return 0;
 }
 

@@ -13,6 +13,12 @@ void background_open_stdio(void);
 int background_take_stdio(int *in_fd, int *out_fd);
 
 /*
+ * Has the server stop when the process that started it ends. Returns 0, or -1
+ * after logging. Again after every change of user, which ends it.
+ */
+int background_watch_parent(void);
+
+/*
  * Forks. The parent waits until the child calls background_ready(), then ends
  * with status 0, or 1 if the child dies before. Returns in the child, in a
  * session of its own, in the root folder: 0, or -1 after logging. Before any
