@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * Pure parsers. Entered by any thread; calls nothing of ours.
+ * Pure parsers. Entered by any thread; calls nothing of ours. Owns a copy of
+ * the C locale.
  */
 #include "parse.h"
 
 #include <ctype.h>
 #include <errno.h>
 #include <limits.h>
+#include <locale.h>
 #include <math.h>
+#include <pthread.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +24,22 @@ static const char *skip_space(const char *text)
     while (isspace((unsigned char)*text))
         text++;
     return text;
+}
+
+static locale_t c_locale;
+
+static void make_c_locale(void)
+{
+    c_locale = newlocale(LC_ALL_MASK, "C", NULL);
+}
+
+/* A plugin may have set a locale in which 0.5 is written 0,5. */
+static locale_t get_c_locale(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+    pthread_once(&once, make_c_locale);
+    return c_locale;
 }
 
 /* The factor of a size suffix, 0 if there is no such suffix. */
@@ -44,12 +63,13 @@ const char *parse_size(const char *text, int64_t *bytes)
     uint64_t size;
 
     text = skip_space(text);
-    if (*text == '-')
-        return "is negative, but a size is 0 or more";
-    if (!isdigit((unsigned char)text[*text == '+']))
+    bool is_negative = *text == '-';
+    if (!isdigit((unsigned char)text[is_negative || *text == '+']))
         return "is not a size, which looks like 512, 100K, 64M or 1G";
     errno = 0;
     unsigned long long number = strtoull(text, &end, 10);
+    if (is_negative && number != 0)
+        return "is negative, but a size is 0 or more";
     uint64_t factor = get_factor(end);
     if (factor == 0)
         return "has an unknown suffix; known are b, k, M, G, T, P, E and s (512-byte sectors)";
@@ -78,7 +98,7 @@ const char *parse_bool(const char *text, bool *value)
 /* What strtoll() or strtoull() came to; they set errno, which was 0. */
 static const char *check_number(const char *text, const char *end)
 {
-    if (end == text || *skip_space(end) != '\0')
+    if (end == text || *end)
         return not_a_number;
     return errno == ERANGE ? out_of_range : NULL;
 }
@@ -120,7 +140,7 @@ const char *parse_probability(const char *text, double *value)
 {
     static const char fault[] = "is not a probability, which looks like 0.25, 25%, 1:4 or 1/4";
     char *end;
-    double number = strtod(text, &end);
+    double number = strtod_l(text, &end, get_c_locale());
     double divisor = 1;
 
     if (end == text)
@@ -130,15 +150,15 @@ const char *parse_probability(const char *text, double *value)
         end++;
     } else if (*end == ':' || *end == '/') {
         const char *second = end + 1;
-        divisor = strtod(second, &end);
+        divisor = strtod_l(second, &end, get_c_locale());
         if (end == second)
             return fault;
     }
     if (*end != '\0')
         return fault;
     /* 0:0 and 0/0 mean never. */
-    double result = number == 0 && divisor == 0 ? 0 : number / divisor;
-    if (!isfinite(result) || result < 0)
+    double result = number == 0 && divisor == 0 ? number : number / divisor;
+    if (!isfinite(result) || signbit(result))
         return "is not a finite probability of 0 or more";
     *value = result;
     return NULL;
@@ -165,7 +185,7 @@ const char *parse_delay(const char *text, unsigned *sec, unsigned *nsec)
 {
     static const char fault[] = "is not a time, which looks like 2, 1.5s, 100ms, 20us or 7ns";
     char *end;
-    long double number = strtold(text, &end);
+    long double number = strtold_l(text, &end, get_c_locale());
     long double unit_ns = get_unit_ns(end);
 
     if (end == text || unit_ns == 0 || !isfinite(number))

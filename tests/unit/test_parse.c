@@ -14,7 +14,10 @@ static void report(bool is_good, const char *function, const char *text)
 {
     test_count++;
     failure_count += !is_good;
-    printf("%sok %d - %s(\"%s\")\n", is_good ? "" : "not ", test_count, function, text);
+    printf("%sok %d - %s(\"", is_good ? "" : "not ", test_count, function);
+    for (; *text; text++)
+        printf(*text == '\n' ? "\\n" : "%c", *text);
+    printf("\")\n");
 }
 
 static void test_size(const char *text, int64_t expected)
@@ -42,6 +45,73 @@ static void test_int8(const char *text, int expected)
            "parse_signed 8 bits", text);
 }
 
+/* Parses as a signed number of that many bits; is_valid if `expected` must come out. */
+static void test_signed(int bits, const char *text, int64_t expected, bool is_valid)
+{
+    int64_t maximum = INT64_MAX >> (64 - bits);
+    int64_t value = 77;
+    const char *fault = parse_signed(text, -maximum - 1, maximum, &value);
+
+    report(is_valid ? !fault && value == expected : fault && value == 77, "parse_signed", text);
+}
+
+static void test_unsigned(int bits, const char *text, uint64_t expected, bool is_valid)
+{
+    uint64_t value = 77;
+    const char *fault = parse_unsigned(text, UINT64_MAX >> (64 - bits), &value);
+
+    report(is_valid ? !fault && value == expected : fault && value == 77, "parse_unsigned", text);
+}
+
+/* The limits of a width, and the numbers next to them, in the bases 10, 16 and 8. */
+static void test_width(int bits)
+{
+    static const char *const formats[] = { "%s%ju", "%s0x%jx", "%s0X%jX", "%s0%jo" };
+    uintmax_t top = UINT64_C(1) << (bits - 1); /* one more than the largest signed number */
+    char text[64];
+
+    for (int i = 0; i < 4; i++) {
+        snprintf(text, sizeof text, formats[i], "", top - 1);
+        test_signed(bits, text, (int64_t)(top - 1), true);
+        test_unsigned(bits, text, top - 1, true);
+        snprintf(text, sizeof text, formats[i], "+", top);
+        test_signed(bits, text, 0, false);
+        test_unsigned(bits, text, top, true);
+        snprintf(text, sizeof text, formats[i], " -", top);
+        test_signed(bits, text, -(int64_t)(top - 1) - 1, true);
+        test_unsigned(bits, text, 0, false);
+        snprintf(text, sizeof text, formats[i], "-", top + 1);
+        test_signed(bits, text, 0, false);
+        snprintf(text, sizeof text, formats[i], "", top - 1 + top);
+        test_unsigned(bits, text, top - 1 + top, true);
+    }
+    if (bits < 64) {
+        snprintf(text, sizeof text, "%ju", top + top);
+        test_unsigned(bits, text, 0, false);
+    }
+    test_signed(bits, "99999999999999999999999", 0, false);
+    test_signed(bits, "-99999999999999999999999", 0, false);
+    test_unsigned(bits, "99999999999999999999999", 0, false);
+    test_unsigned(bits, "0x99999999999999999999999", 0, false);
+}
+
+/* What is no number in any width. */
+static void test_no_numbers(void)
+{
+    static const char *const texts[] = {
+        "",    " ",    "+",      "-",   "--1", "+-1",  "- 1", "1 ",   "1\n", " 1 ",
+        "x",   "1x",   "0x",     "0xg", "08",  "019",  "1.0", "1e3",  "1,0", "1_0",
+        "1 2", "0x 1", "\u0661", "nan", "inf", "0x-1", "1-",  "true",
+    };
+
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        test_signed(8, texts[i], 0, false);
+        test_signed(64, texts[i], 0, false);
+        test_unsigned(8, texts[i], 0, false);
+        test_unsigned(64, texts[i], 0, false);
+    }
+}
+
 static void test_uint64(const char *text, uint64_t expected, bool is_valid)
 {
     uint64_t value = 7;
@@ -61,13 +131,15 @@ static void test_probability(const char *text, double expected)
            "parse_probability", text);
 }
 
-/* sec -1: must be refused. */
-static void test_delay(const char *text, int sec, unsigned nsec)
+/* sec -1: must be refused; -2: the largest. */
+static void test_delay(const char *text, int64_t sec, unsigned nsec)
 {
     unsigned actual_sec = 77;
     unsigned actual_nsec = 88;
     const char *fault = parse_delay(text, &actual_sec, &actual_nsec);
 
+    if (sec == -2)
+        sec = UINT32_MAX;
     report(sec < 0 ? fault && actual_sec == 77 && actual_nsec == 88
                    : !fault && actual_sec == (unsigned)sec && actual_nsec == nsec,
            "parse_delay", text);
@@ -94,6 +166,25 @@ static void test_delays(void)
     test_delay("s", -1, 0);
     test_delay("1m", -1, 0);
     test_delay("1 s", -1, 0);
+    test_delay("4294967295", -2, 0);
+    test_delay("4294967295.9", -1, 0);
+    test_delay("4294967296000ms", -1, 0);
+    test_delay("1e10", -1, 0);
+    test_delay("1e-10", -1, 0);
+    test_delay("1e3", 1000, 0);
+    test_delay("0.9999999999", 1, 0);
+    test_delay("1000000000ns", 1, 0);
+    test_delay("1\u00b5s", 0, 1000);
+    test_delay(" 1s", 1, 0);
+    test_delay("1s ", -1, 0);
+    test_delay("+1s", 1, 0);
+    test_delay("-0", -1, 0);
+    test_delay("1S", -1, 0);
+    test_delay("1Ms", -1, 0);
+    test_delay("1sec", -1, 0);
+    test_delay("1,5", -1, 0);
+    test_delay("0ns", 0, 0);
+    test_delay("0h", -1, 0);
 }
 
 static void test_sizes(void)
@@ -116,7 +207,7 @@ static void test_sizes(void)
     test_size("9223372036854775808", -1);
     test_size("99999999999999999999", -1);
     test_size("-1", -1);
-    test_size("-0", -1);
+    test_size("-0", 0);
     test_size("", -1);
     test_size("K", -1);
     test_size("+", -1);
@@ -124,6 +215,23 @@ static void test_sizes(void)
     test_size("1 K", -1);
     test_size("1.5K", -1);
     test_size("0x10", -1);
+    test_size("1K ", -1);
+    test_size("1\n", -1);
+    test_size("-1K", -1);
+    test_size("-99999999999999999999", -1);
+    test_size("- 1", -1);
+    test_size("+-1", -1);
+    test_size("1Z", -1);
+    test_size("1\u212a", -1); /* the Kelvin sign, which some take for a k */
+    test_size("1i", -1);
+    test_size("08", 8);
+    test_size("9007199254740991K", INT64_MAX - 1023);
+    test_size("9007199254740992K", -1);
+    test_size("18014398509481983s", INT64_MAX - 511);
+    test_size("18014398509481984s", -1);
+    test_size("18014398509481985K", -1); /* 1024 after it has wrapped round 2^64 */
+    test_size("7P", INT64_C(7) << 50);
+    test_size("99999999999999999999b", -1);
 }
 
 static void test_numbers(void)
@@ -146,6 +254,13 @@ static void test_numbers(void)
     test_uint64(" -1", 0, false);
     test_uint64("", 0, false);
     test_uint64("1 2", 0, false);
+    test_uint64("\t\n +7", 7, true);
+    test_uint64("-18446744073709551615", 0, false);
+    test_uint64("00", 0, true);
+    test_int8("-0", 0);
+    for (int bits = 8; bits <= 64; bits *= 2)
+        test_width(bits);
+    test_no_numbers();
 }
 
 static void test_probabilities(void)
@@ -165,6 +280,24 @@ static void test_probabilities(void)
     test_probability("", -1);
     test_probability("1:", -1);
     test_probability("1%%", -1);
+    test_probability(" 1", 1);
+    test_probability("1 ", -1);
+    test_probability("+.5", 0.5);
+    test_probability("-0", -1);
+    test_probability("1/-1", -1);
+    test_probability("0/0", 0);
+    test_probability("0:10", 0);
+    test_probability("1/0", -1);
+    test_probability("1e308/1e-308", -1);
+    test_probability("1e400", -1);
+    test_probability("1/inf", 0);
+    test_probability("1,5", -1);
+    test_probability("0x1p-1", 0.5);
+    test_probability("1:2:3", -1);
+    test_probability("1/2%", -1);
+    test_probability(":2", -1);
+    test_probability("%", -1);
+    test_probability("half", -1);
 }
 
 int main(void)
@@ -186,6 +319,16 @@ int main(void)
     test_bool("", -1);
     test_bool("2", -1);
     test_bool("yes ", -1);
+    test_bool(" yes", -1);
+    test_bool("yess", -1);
+    test_bool("ye", -1);
+    test_bool("-1", -1);
+    test_bool("01", -1);
+    test_bool("o", -1);
+    test_bool("tRuE", 1);
+    test_bool("F", 0);
+    test_bool("Y", 1);
+    test_bool("maybe", -1);
     printf("1..%d\n", test_count);
     return failure_count ? EXIT_FAILURE : EXIT_SUCCESS;
 }
