@@ -3,6 +3,8 @@
  * The public nbdkit_* functions that write messages. Entered by any thread,
  * the plugin's own too; calls log.
  */
+#include "api_log.h"
+
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -15,8 +17,27 @@
 
 enum { ROW_BYTES = 16 };
 
+static _Thread_local char last_text[API_LOG_TEXT_MAX + 1];
+
+const char *api_log_get_text(void)
+{
+    return last_text;
+}
+
+void api_log_clear_text(void)
+{
+    last_text[0] = '\0';
+}
+
 void nbdkit_verror(const char *format, va_list args)
 {
+    int saved_errno = errno;
+    va_list again;
+
+    va_copy(again, args);
+    vsnprintf(last_text, sizeof last_text, format, again);
+    va_end(again);
+    errno = saved_errno;
     log_verror(format, args);
 }
 
@@ -25,7 +46,7 @@ void nbdkit_error(const char *format, ...)
     va_list args;
 
     va_start(args, format);
-    log_verror(format, args);
+    nbdkit_verror(format, args);
     va_end(args);
 }
 

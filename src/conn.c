@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "cleanup.h"
 #include "log.h"
@@ -66,12 +67,22 @@ enum conn_state conn_get_state(struct conn *conn)
     return atomic_load(&conn->state);
 }
 
+bool conn_has_meta_context(const struct conn *conn)
+{
+    return conn->meta_export && strcmp(conn->meta_export, conn->export.requested_name) == 0;
+}
+
 void conn_note_client_gone(struct conn *conn)
 {
     LOCK_SCOPE(&conn->state_lock);
 
     conn->is_client_gone = true;
     pthread_cond_broadcast(&conn->state_changed);
+}
+
+bool conn_is_ending(struct conn *conn)
+{
+    return conn_get_state(conn) >= CONN_CLOSING || transport_is_hung_up(conn->transport);
 }
 
 int conn_send(struct conn *conn, struct iovec *vectors, int count)

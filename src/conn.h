@@ -36,8 +36,9 @@ struct conn_export {
     uint32_t block_minimum; /* bytes; block_minimum 0 means that the plugin did not say */
     uint32_t block_preferred;
     uint32_t block_maximum;
-    int can_fua;   /* NBDKIT_FUA_* */
-    int can_cache; /* NBDKIT_CACHE_* */
+    uint32_t payload_max; /* bytes that a read or a write may carry at most */
+    int can_fua;          /* NBDKIT_FUA_* */
+    int can_cache;        /* NBDKIT_CACHE_* */
     bool can_write;
     bool can_flush;
     bool can_trim;
@@ -63,7 +64,8 @@ struct conn {
 
     /* The session's thread writes these during the handshake, then nobody. */
     struct conn_export export;
-    bool has_structured_replies;
+    bool has_structured_replies; /* or extended ones: replies in chunks */
+    bool has_extended_headers;
     char *meta_export; /* the export for which base:allocation was selected, or NULL */
 
     struct intern intern;
@@ -83,8 +85,17 @@ void conn_advance(struct conn *conn, enum conn_state target);
 
 enum conn_state conn_get_state(struct conn *conn);
 
+/* Was base:allocation selected for the export that is open? */
+bool conn_has_meta_context(const struct conn *conn);
+
 /* Notes that the client hung up without a word, so that nobody sleeps for it. Any thread. */
 void conn_note_client_gone(struct conn *conn);
+
+/*
+ * Should work that can take for ever be left? The server closes the connection,
+ * or the client has hung up. Any thread.
+ */
+bool conn_is_ending(struct conn *conn);
 
 /*
  * Sends a whole message, unless the connection is DEAD; a failure makes it

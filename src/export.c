@@ -100,6 +100,15 @@ static const char *find_block_size_fault(const struct conn_export *export)
     return NULL;
 }
 
+/* A plugin that names no maximum, or none at all, has the default one. */
+static uint32_t find_payload_max(const struct conn_export *export)
+{
+    if (export->block_minimum == 0 || export->block_maximum == UINT32_MAX)
+        return EXPORT_PAYLOAD_DEFAULT;
+    return export->block_maximum < EXPORT_PAYLOAD_DEFAULT ? export->block_maximum
+                                                          : EXPORT_PAYLOAD_DEFAULT;
+}
+
 static int ask_block_size(struct conn *conn)
 {
     const struct nbdkit_plugin *table = plugin_get_table();
@@ -152,6 +161,7 @@ static int ask_everything(struct conn *conn)
 
     if (ask_size(conn) < 0 || ask_block_size(conn) < 0)
         return -1;
+    export->payload_max = find_payload_max(export);
     if (!conn->policy->is_readonly &&
         ask_bool(conn, table->can_write, table->pwrite != NULL, &export->can_write) < 0)
         return -1;
@@ -272,6 +282,8 @@ uint16_t export_get_flags(const struct conn *conn)
         flags |= NBD_FLAG_SEND_CACHE;
     if (conn->has_structured_replies)
         flags |= NBD_FLAG_SEND_DF;
+    if (conn->has_extended_headers && conn_has_meta_context(conn))
+        flags |= NBD_FLAG_BLOCK_STATUS_PAYLOAD;
     return (uint16_t)flags;
 }
 

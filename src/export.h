@@ -11,8 +11,8 @@
 struct conn;
 struct nbdkit_exports;
 
-/* A read or a write may carry at most this many bytes. */
-#define EXPORT_PAYLOAD_MAX (UINT32_C(64) * 1024 * 1024)
+/* A read or a write may carry at most this many bytes, unless the plugin names a limit. */
+#define EXPORT_PAYLOAD_DEFAULT (UINT32_C(64) * 1024 * 1024)
 
 /*
  * Opens the export called `name` by the client and asks the plugin about it.

@@ -5,13 +5,13 @@
 #include "exports.h"
 
 #include <errno.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "log.h"
 #define NBDKIT_API_VERSION 2
 #include "nbdkit-plugin.h"
+#include "utf8.h"
 #include "wire.h"
 
 struct nbdkit_exports {
@@ -49,41 +49,9 @@ bool exports_wants_default(const struct nbdkit_exports *exports)
     return exports->wants_default;
 }
 
-/* The length in bytes of the UTF-8 sequence at `s`, 0 if it is not one. */
-static size_t sequence_length(const unsigned char *s)
-{
-    static const uint32_t smallest[] = { 0, 0, 0x80, 0x800, 0x10000 };
-    size_t length = s[0] < 0x80             ? 1
-                    : (s[0] & 0xe0) == 0xc0 ? 2
-                    : (s[0] & 0xf0) == 0xe0 ? 3
-                    : (s[0] & 0xf8) == 0xf0 ? 4
-                                            : 0;
-
-    if (length < 2)
-        return length;
-    uint32_t code = s[0] & (0x7fU >> length);
-    for (size_t i = 1; i < length; i++) {
-        if ((s[i] & 0xc0) != 0x80)
-            return 0;
-        code = code << 6 | (s[i] & 0x3f);
-    }
-    bool is_surrogate = code >= 0xd800 && code <= 0xdfff;
-    return code < smallest[length] || code > 0x10ffff || is_surrogate ? 0 : length;
-}
-
 bool exports_is_valid_string(const char *text)
 {
-    const unsigned char *s = (const unsigned char *)text;
-
-    if (strlen(text) > WIRE_STRING_MAX)
-        return false;
-    while (*s) {
-        size_t length = sequence_length(s);
-        if (length == 0)
-            return false;
-        s += length;
-    }
-    return true;
+    return utf8_is_valid(text, WIRE_STRING_MAX);
 }
 
 static int refuse(const char *what, int error)

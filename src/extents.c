@@ -35,6 +35,22 @@ struct nbdkit_extents *extents_new(uint64_t start, uint64_t end)
     return extents;
 }
 
+/* Behind the last extent that was kept. */
+static uint64_t get_covered(const struct nbdkit_extents *extents)
+{
+    if (extents->count == 0)
+        return extents->start;
+    const struct extent *last = &extents->array[extents->count - 1];
+    return last->offset + last->length;
+}
+
+uint64_t extents_continue(struct nbdkit_extents *extents)
+{
+    extents->start = get_covered(extents);
+    extents->has_any = false;
+    return extents->start;
+}
+
 void nbdkit_extents_free(struct nbdkit_extents *extents)
 {
     if (extents)
@@ -107,10 +123,7 @@ int nbdkit_add_extent(struct nbdkit_extents *extents, uint64_t offset, uint64_t 
         (extents->count == EXTENTS_MAX && extents->array[EXTENTS_MAX - 1].type != type))
         return 0;
     /* Once one was dropped for the bound, what follows would leave a gap. */
-    if (extents->count > 0) {
-        const struct extent *last = &extents->array[extents->count - 1];
-        if (last->offset + last->length != begin)
-            return 0;
-    }
+    if (begin != get_covered(extents))
+        return 0;
     return append(extents, &(struct extent){ begin, end - begin, type });
 }

@@ -23,6 +23,9 @@ enum { EXTENTS_MAX = 1 << 20 };
 /* An empty list about [start..end-1], or NULL with errno; nbdkit_extents_free() it. */
 struct nbdkit_extents *extents_new(uint64_t start, uint64_t end);
 
+/* The plugin is asked again, about what follows. Returns where that begins. */
+uint64_t extents_continue(struct nbdkit_extents *extents);
+
 /* Public by its name alone: plugins that were compiled for nbdkit may import it. */
 void nbdkit_extents_free(struct nbdkit_extents *extents);
 

@@ -60,6 +60,11 @@ static enum option_outcome do_export_name(struct conn *conn, const struct option
         log_error("the client sent an export name that is not a string of at most 4096 bytes");
         return OPTION_FAILED;
     }
+    if (conn->has_extended_headers) {
+        log_error("the client sent NBD_OPT_EXPORT_NAME after NBD_OPT_EXTENDED_HEADERS, which "
+                  "go with NBD_OPT_GO, closing the connection");
+        return OPTION_FAILED;
+    }
     if (export_open(conn, option->data) < 0)
         return OPTION_FAILED;
     return send_export(conn, option->has_no_zeroes);
@@ -121,7 +126,19 @@ static enum option_outcome do_structured_reply(struct conn *conn, const struct o
     if (option->length > 0)
         return option_reply_error(conn, option, NBD_REP_ERR_INVALID,
                                   "NBD_OPT_STRUCTURED_REPLY carries no data");
+    if (conn->has_extended_headers)
+        return option_reply_error(conn, option, NBD_REP_ERR_EXT_HEADER_REQD,
+                                  "extended headers are in use, there is no way back");
     conn->has_structured_replies = true;
+    return option_reply_ack(conn, option);
+}
+
+static enum option_outcome do_extended_headers(struct conn *conn, const struct option *option)
+{
+    if (option->length > 0)
+        return option_reply_error(conn, option, NBD_REP_ERR_INVALID,
+                                  "NBD_OPT_EXTENDED_HEADERS carries no data");
+    conn->has_structured_replies = conn->has_extended_headers = true;
     return option_reply_ack(conn, option);
 }
 
@@ -152,16 +169,12 @@ static enum option_outcome send_info_text(struct conn *conn, const struct option
                               (struct iovec){ copy, strlen(copy) });
 }
 
-static uint32_t limit_to_payload(uint32_t bytes)
-{
-    return bytes < EXPORT_PAYLOAD_MAX ? bytes : EXPORT_PAYLOAD_MAX;
-}
-
-/* Without a word from the plugin: any alignment, and the limit on payloads. */
+/* What the server enforces. Without a word from the plugin: any alignment. */
 static enum option_outcome send_info_block_size(struct conn *conn, const struct option *option)
 {
     const struct conn_export *export = &conn->export;
     bool is_said = export->block_minimum != 0;
+    uint32_t preferred = is_said ? export->block_preferred : 4096;
     struct {
         uint16_t type;
         uint32_t minimum;
@@ -170,8 +183,8 @@ static enum option_outcome send_info_block_size(struct conn *conn, const struct 
     } __attribute__((__packed__)) info = {
         .type = htobe16(NBD_INFO_BLOCK_SIZE),
         .minimum = htobe32(is_said ? export->block_minimum : 1),
-        .preferred = htobe32(is_said ? limit_to_payload(export->block_preferred) : 4096),
-        .maximum = htobe32(limit_to_payload(is_said ? export->block_maximum : UINT32_MAX)),
+        .preferred = htobe32(preferred < export->payload_max ? preferred : export->payload_max),
+        .maximum = htobe32(export->payload_max),
     };
 
     return option_reply_data(conn, option, NBD_REP_INFO, (struct iovec){ &info, sizeof info });
@@ -240,8 +253,8 @@ static enum option_outcome do_info(struct conn *conn, const struct option *optio
 static enum option_outcome reply_meta_context(struct conn *conn, const struct option *option)
 {
     static char name[] = "base:allocation";
-    /* The only context has the ID 0. */
-    uint32_t id = 0;
+    /* In a list, the ID is reserved. */
+    uint32_t id = htobe32(option->number == NBD_OPT_SET_META_CONTEXT ? WIRE_CONTEXT_ID : 0);
 
     return option_reply_parts(conn, option, NBD_REP_META_CONTEXT, (struct iovec){ &id, sizeof id },
                               (struct iovec){ name, sizeof name - 1 });
@@ -310,9 +323,10 @@ static enum option_outcome (*const option_functions[])(struct conn *, const stru
     [NBD_OPT_STRUCTURED_REPLY] = do_structured_reply,
     [NBD_OPT_LIST_META_CONTEXT] = do_meta_context,
     [NBD_OPT_SET_META_CONTEXT] = do_meta_context,
+    [NBD_OPT_EXTENDED_HEADERS] = do_extended_headers,
 };
 enum { OPTION_COUNT = sizeof option_functions / sizeof option_functions[0] };
-_Static_assert(OPTION_COUNT == NBD_OPT_SET_META_CONTEXT + 1, "a place for each option");
+_Static_assert(OPTION_COUNT == NBD_OPT_EXTENDED_HEADERS + 1, "a place for each option");
 
 static enum option_outcome do_option(struct conn *conn, const struct option *option)
 {

@@ -19,6 +19,15 @@
 /* Emulated zeroing and caching go in steps of this size. */
 enum { STEP_BYTES = 1024 * 1024 };
 
+/* A range of more than 32 bits goes to the plugin in pieces of this size. */
+#define PIECE_BYTES (UINT32_C(2) * 1024 * 1024 * 1024)
+
+/* Extents are asked for in longer ones, which any minimum block size divides. */
+#define EXTENTS_PIECE_BYTES (UINT32_MAX - 65535)
+
+/* Each may cost a process: a block status of more pieces is answered in part. */
+enum { EXTENTS_CALLS_MAX = 64 };
+
 static const unsigned char zeroes[STEP_BYTES];
 
 static void leave_plugin(struct conn **conn)
@@ -63,15 +72,16 @@ static int finish_write(struct conn *conn, int error, bool is_fua)
 int io_read(struct conn *conn, struct io_range range, void *buffer)
 {
     PLUGIN_SCOPE(conn);
-    return to_error(
-        plugin_get_table()->pread(conn->export.handle, buffer, range.count, range.offset, 0));
+    return to_error(plugin_get_table()->pread(conn->export.handle, buffer, (uint32_t)range.count,
+                                              range.offset, 0));
 }
 
 int io_write(struct conn *conn, struct io_range range, const void *buffer, bool is_fua)
 {
     PLUGIN_SCOPE(conn);
-    int error = to_error(plugin_get_table()->pwrite(conn->export.handle, buffer, range.count,
-                                                    range.offset, native_fua(conn, is_fua)));
+    int error =
+        to_error(plugin_get_table()->pwrite(conn->export.handle, buffer, (uint32_t)range.count,
+                                            range.offset, native_fua(conn, is_fua)));
     return finish_write(conn, error, is_fua);
 }
 
@@ -81,37 +91,80 @@ int io_flush(struct conn *conn)
     return to_error(plugin_get_table()->flush(conn->export.handle, 0));
 }
 
-int io_trim(struct conn *conn, struct io_range range, bool is_fua)
-{
-    PLUGIN_SCOPE(conn);
-    int error = to_error(plugin_get_table()->trim(conn->export.handle, range.count, range.offset,
-                                                  native_fua(conn, is_fua)));
-    return finish_write(conn, error, is_fua);
-}
-
-static uint32_t next_step(const struct conn *conn, uint32_t left)
+/* What the plugin lacks is done in steps of this many bytes. */
+static uint32_t next_step(const struct conn *conn, uint64_t left)
 {
     uint32_t step = STEP_BYTES;
 
     if (conn->export.block_maximum && conn->export.block_maximum < step)
         step = conn->export.block_maximum;
-    return left < step ? left : step;
+    return left < step ? (uint32_t)left : step;
+}
+
+/* The first piece of a range that is too long for one callback. They end at multiples. */
+static struct io_range first_piece(struct io_range range)
+{
+    if (range.count > UINT32_MAX)
+        range.count = PIECE_BYTES - range.offset % PIECE_BYTES;
+    return range;
+}
+
+/* Lets others into the plugin between two calls. */
+static void take_turns(struct conn *conn)
+{
+    plugin_leave(conn);
+    plugin_enter(conn);
+}
+
+/* Has `do_piece` do each piece of the range; then makes it durable. */
+static int do_pieces(struct conn *conn, struct io_range range, struct io_zero_flags flags,
+                     int (*do_piece)(struct conn *, struct io_range, struct io_zero_flags))
+{
+    PLUGIN_SCOPE(conn);
+    for (;;) {
+        struct io_range piece = first_piece(range);
+        int error = do_piece(conn, piece, flags);
+        range.offset += piece.count;
+        range.count -= piece.count;
+        if (error || range.count == 0)
+            return finish_write(conn, error, flags.is_fua);
+        take_turns(conn);
+        if (conn_is_ending(conn))
+            return ESHUTDOWN;
+    }
+}
+
+static int trim_piece(struct conn *conn, struct io_range piece, struct io_zero_flags flags)
+{
+    return to_error(plugin_get_table()->trim(conn->export.handle, (uint32_t)piece.count,
+                                             piece.offset, native_fua(conn, flags.is_fua)));
+}
+
+int io_trim(struct conn *conn, struct io_range range, bool is_fua)
+{
+    return do_pieces(conn, range, (struct io_zero_flags){ .is_fua = is_fua }, trim_piece);
+}
+
+/* A step that is done: may the next one follow? Returns 0 or an errno value. */
+static int next_turn(struct conn *conn)
+{
+    take_turns(conn);
+    return conn_get_state(conn) < CONN_CLOSING ? 0 : ESHUTDOWN;
 }
 
 static int write_zeroes(struct conn *conn, struct io_range range, bool is_fua)
 {
-    while (range.count > 0) {
+    for (;;) {
         uint32_t step = next_step(conn, range.count);
         int error = to_error(plugin_get_table()->pwrite(conn->export.handle, zeroes, step,
                                                         range.offset, native_fua(conn, is_fua)));
-        if (error)
-            return error;
-        if (conn_get_state(conn) == CONN_DEAD)
-            return ESHUTDOWN;
         range.offset += step;
         range.count -= step;
+        if (!error && range.count > 0)
+            error = next_turn(conn);
+        if (error || range.count == 0)
+            return error;
     }
-    return 0;
 }
 
 static int call_zero(struct conn *conn, struct io_range range, struct io_zero_flags flags)
@@ -124,19 +177,23 @@ static int call_zero(struct conn *conn, struct io_range range, struct io_zero_fl
         plugin_flags |= NBDKIT_FLAG_MAY_TRIM;
     if (flags.is_fast)
         plugin_flags |= NBDKIT_FLAG_FAST_ZERO;
-    return to_error(
-        plugin_get_table()->zero(conn->export.handle, range.count, range.offset, plugin_flags));
+    return to_error(plugin_get_table()->zero(conn->export.handle, (uint32_t)range.count,
+                                             range.offset, plugin_flags));
+}
+
+static int zero_piece(struct conn *conn, struct io_range piece, struct io_zero_flags flags)
+{
+    int error = call_zero(conn, piece, flags);
+
+    /* Writing zeroes is no faster than a write, so never what a fast zero wants. */
+    if (is_unsupported(error))
+        error = flags.is_fast ? ENOTSUP : write_zeroes(conn, piece, flags.is_fua);
+    return error;
 }
 
 int io_zero(struct conn *conn, struct io_range range, struct io_zero_flags flags)
 {
-    PLUGIN_SCOPE(conn);
-    int error = call_zero(conn, range, flags);
-
-    /* Writing zeroes is no faster than a write, so never what a fast zero wants. */
-    if (is_unsupported(error))
-        error = flags.is_fast ? ENOTSUP : write_zeroes(conn, range, flags.is_fua);
-    return finish_write(conn, error, flags.is_fua);
+    return do_pieces(conn, range, flags, zero_piece);
 }
 
 static int read_and_drop(struct conn *conn, struct io_range range)
@@ -145,42 +202,48 @@ static int read_and_drop(struct conn *conn, struct io_range range)
 
     if (!buffer)
         return ENOMEM;
-    while (range.count > 0) {
+    for (;;) {
         uint32_t step = next_step(conn, range.count);
         int error =
             to_error(plugin_get_table()->pread(conn->export.handle, buffer, step, range.offset, 0));
-        if (error)
-            return error;
-        if (conn_get_state(conn) == CONN_DEAD)
-            return ESHUTDOWN;
         range.offset += step;
         range.count -= step;
+        if (!error && range.count > 0)
+            error = next_turn(conn);
+        if (error || range.count == 0)
+            return error;
     }
-    return 0;
+}
+
+static int cache_piece(struct conn *conn, struct io_range piece, struct io_zero_flags flags)
+{
+    const struct nbdkit_plugin *table = plugin_get_table();
+
+    (void)flags;
+    if (conn->export.can_cache == NBDKIT_CACHE_EMULATE)
+        return read_and_drop(conn, piece);
+    return to_error(table->cache(conn->export.handle, (uint32_t)piece.count, piece.offset, 0));
 }
 
 int io_cache(struct conn *conn, struct io_range range)
 {
-    const struct nbdkit_plugin *table = plugin_get_table();
-
-    PLUGIN_SCOPE(conn);
-    if (conn->export.can_cache == NBDKIT_CACHE_EMULATE)
-        return read_and_drop(conn, range);
-    if (!table->cache)
-        return 0;
-    return to_error(table->cache(conn->export.handle, range.count, range.offset, 0));
+    /* Native without a callback: there is nothing to do. */
+    if (conn->export.can_cache == NBDKIT_CACHE_NATIVE && !plugin_get_table()->cache)
+        return conn_get_state(conn) == CONN_ACTIVE ? 0 : ESHUTDOWN;
+    return do_pieces(conn, range, (struct io_zero_flags){ 0 }, cache_piece);
 }
 
-int io_extents(struct conn *conn, struct io_range range, bool is_one,
-               struct nbdkit_extents *extents)
+static int call_extents(struct conn *conn, struct io_range range, bool is_one,
+                        struct nbdkit_extents *extents)
 {
     size_t count;
 
-    PLUGIN_SCOPE(conn);
-    if (!conn->export.can_extents)
-        return nbdkit_add_extent(extents, range.offset, range.count, 0) < 0 ? errno : 0;
-    int error = to_error(plugin_get_table()->extents(conn->export.handle, range.count, range.offset,
-                                                     is_one ? NBDKIT_FLAG_REQ_ONE : 0, extents));
+    if (range.count > UINT32_MAX)
+        range.count = EXTENTS_PIECE_BYTES;
+    int error = to_error(plugin_get_table()->extents(conn->export.handle, (uint32_t)range.count,
+                                                     range.offset, is_one ? NBDKIT_FLAG_REQ_ONE : 0,
+                                                     extents));
+
     if (error)
         return error;
     extents_get(extents, &count);
@@ -189,4 +252,37 @@ int io_extents(struct conn *conn, struct io_range range, bool is_one,
     log_error("plugin %s: extents returned none that covers offset %llu", plugin_get_name(),
               (unsigned long long)range.offset);
     return EINVAL;
+}
+
+/* May an answer of one extent become longer? */
+static bool is_extendable(const struct nbdkit_extents *extents, bool is_one)
+{
+    size_t count;
+
+    extents_get(extents, &count);
+    return !is_one || count == 1;
+}
+
+int io_extents(struct conn *conn, struct io_range range, bool is_one,
+               struct nbdkit_extents *extents)
+{
+    bool is_long = range.count > UINT32_MAX;
+    uint64_t end = range.offset + range.count;
+
+    PLUGIN_SCOPE(conn);
+    if (!conn->export.can_extents)
+        return nbdkit_add_extent(extents, range.offset, range.count, 0) < 0 ? errno : 0;
+    int error = call_extents(conn, range, is_one, extents);
+    /* What was learnt so far is an answer, too. */
+    for (int calls = 1; !error && is_long && calls < EXTENTS_CALLS_MAX; calls++) {
+        range.offset = extents_continue(extents);
+        range.count = end - range.offset;
+        if (range.count == 0 || !is_extendable(extents, is_one) || conn_is_ending(conn))
+            break;
+        take_turns(conn);
+        if (call_extents(conn, range, is_one, extents) != 0 ||
+            extents_continue(extents) == range.offset)
+            break;
+    }
+    return error;
 }

@@ -4,7 +4,12 @@
  * under the lock of the thread model, or the emulation that nbdlab-plugin(3)
  * promises. Arguments are checked by the caller. Each returns 0, or an errno
  * value; ESHUTDOWN without calling the plugin once the connection no longer
- * accepts commands. Any thread of the session.
+ * accepts commands. The plugin's last message about an error is then
+ * api_log_get_text(). Any thread of the session.
+ *
+ * A callback counts bytes in 32 bits. A longer range is done in pieces, up to
+ * the first one that fails; between two of them others get their turn, and
+ * what remains is left with ESHUTDOWN once conn_is_ending().
  */
 #ifndef IO_H
 #define IO_H
@@ -18,7 +23,7 @@ struct nbdkit_extents;
 /* A range of the export, in bytes. */
 struct io_range {
     uint64_t offset;
-    uint32_t count;
+    uint64_t count;
 };
 
 struct io_zero_flags {

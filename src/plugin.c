@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "api.h"
+#include "api_log.h"
 #include "cleanup.h"
 #include "conn.h"
 #include "debug_flags.h"
@@ -323,6 +324,7 @@ void plugin_enter(struct conn *conn)
     if (lock)
         pthread_mutex_lock(lock);
     api_set_error(0);
+    api_log_clear_text();
     errno = 0;
 }
 

@@ -54,7 +54,7 @@ int plugin_preconnect(struct conn *conn);
 
 /*
  * Brackets around every callback of a connection: take and give back the lock
- * that the thread model demands. plugin_enter() also forgets the last error.
+ * that the thread model demands. plugin_enter() also forgets the last error and its text.
  */
 void plugin_enter(struct conn *conn);
 void plugin_leave(struct conn *conn);

@@ -3,7 +3,7 @@
  * Owns a client's session and its worker threads. The session's thread enters
  * at the top; workers take turns: whoever holds read_lock reads one request,
  * then lets the next one read while it has its own request done. Calls
- * handshake, protocol, export, plugin, conn, transport and api.
+ * handshake, request, protocol, export, plugin, conn, transport and api.
  */
 #include "session.h"
 
@@ -25,6 +25,7 @@
 #include "plugin.h"
 #include "policy.h"
 #include "protocol.h"
+#include "request.h"
 #include "transport.h"
 
 struct session {
@@ -56,7 +57,7 @@ static bool take_request(struct session *session, struct request *request)
 
     if (session->is_input_done || conn_get_state(session->conn) >= CONN_CLOSING)
         return false;
-    if (protocol_read_request(session->conn, request) > 0)
+    if (request_read(session->conn, request) > 0)
         return true;
     session->is_input_done = true;
     return false;

@@ -351,6 +351,13 @@ bool transport_clear_deadline(struct transport *transport)
     return is_missed;
 }
 
+bool transport_is_hung_up(const struct transport *transport)
+{
+    struct pollfd in = { .fd = transport->in_fd, .events = POLLRDHUP };
+
+    return poll(&in, 1, 0) > 0;
+}
+
 int transport_get_socket(const struct transport *transport)
 {
     return transport->is_socket ? transport->in_fd : -1;

@@ -54,6 +54,9 @@ void transport_wake_all(struct transport *transport);
 void transport_set_deadline(struct transport *transport, unsigned timeout_ms);
 bool transport_clear_deadline(struct transport *transport);
 
+/* Has the client closed its end, whatever is still to be read? Any thread. */
+bool transport_is_hung_up(const struct transport *transport);
+
 /* The descriptor of the client's socket, or -1 where the client is on pipes. */
 int transport_get_socket(const struct transport *transport);
 

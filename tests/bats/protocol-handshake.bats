@@ -87,7 +87,7 @@ EOT
 @test "unknown options are refused with ERR_UNSUP, their data skipped" {
     with_memory <<'EOT'
 client = greeted()
-for option in (0, OPT_PEEK_EXPORT, OPT_EXTENDED_HEADERS, 12, 99, 0xffffffff):
+for option in (0, OPT_PEEK_EXPORT, 12, 99, 0xffffffff):
     for size in (0, 1, 1000, 65536):
         expect_refused(client, UNSUP, option, bytes(size))
 expect_refused(client, [REP_ERR_UNSUP, REP_ERR_POLICY], OPT_STARTTLS)

@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * Puts replies together and sends them. Entered by every thread of a session;
+ * calls conn.
+ */
+#include "reply.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cleanup.h"
+#include "conn.h"
+#include "debug_flags.h"
+#include "extents.h"
+#include "request.h"
+#include "utf8.h"
+#include "wire.h"
+
+static const struct iovec nothing = { NULL, 0 };
+
+/* Maps errno to the error values of the protocol: section "Error values". */
+static uint32_t to_wire_error(int error)
+{
+    switch (error) {
+    case EROFS:
+    case EPERM:
+        return NBD_EPERM;
+    case ENOMEM:
+        return NBD_ENOMEM;
+    case EINVAL:
+        return NBD_EINVAL;
+    case EDQUOT:
+    case EFBIG:
+    case ENOSPC:
+        return NBD_ENOSPC;
+    case EOVERFLOW:
+        return NBD_EOVERFLOW;
+    case EOPNOTSUPP:
+#if ENOTSUP != EOPNOTSUPP
+    case ENOTSUP:
+#endif
+        return NBD_ENOTSUP;
+    case ESHUTDOWN:
+        return NBD_ESHUTDOWN;
+    default:
+        return NBD_EIO;
+    }
+}
+
+static void report(const struct request *request, int error)
+{
+    DEBUG_LOG(DEBUG_DATAPATH, "%s, flags 0x%x, %" PRIu64 " bytes at %" PRIu64 ": %s",
+              request_get_name(request), request->flags, request->count, request->offset,
+              error ? strerrordesc_np(error) : "ok");
+}
+
+static void send_simple(struct conn *conn, const struct request *request, int error,
+                        struct iovec data)
+{
+    struct wire_simple_reply reply = {
+        .magic = htobe32(WIRE_SIMPLE_REPLY_MAGIC),
+        .error = htobe32(error ? to_wire_error(error) : 0),
+        .cookie = request->cookie,
+    };
+    struct iovec vectors[] = { { &reply, sizeof reply }, data };
+
+    conn_send(conn, vectors, 2);
+}
+
+/* Room for the header of a chunk, in either layout. */
+union header {
+    struct wire_chunk structured;
+    struct wire_extended_chunk extended;
+};
+
+static struct iovec make_header(const struct conn *conn, const struct request *request,
+                                union header *header, uint16_t type, uint16_t flags, size_t length)
+{
+    if (!conn->has_extended_headers) {
+        header->structured = (struct wire_chunk){
+            .magic = htobe32(WIRE_STRUCTURED_REPLY_MAGIC),
+            .flags = htobe16(flags),
+            .type = htobe16(type),
+            .cookie = request->cookie,
+            .length = htobe32((uint32_t)length),
+        };
+        return (struct iovec){ &header->structured, sizeof header->structured };
+    }
+    header->extended = (struct wire_extended_chunk){
+        .magic = htobe32(WIRE_EXTENDED_REPLY_MAGIC),
+        .flags = htobe16(flags),
+        .type = htobe16(type),
+        .cookie = request->cookie,
+        .offset = htobe64(request->offset),
+        .length = htobe64(length),
+    };
+    return (struct iovec){ &header->extended, sizeof header->extended };
+}
+
+/* Sends the only chunk of a reply: `head`, then `data`. */
+static void send_chunk(struct conn *conn, const struct request *request, uint16_t type,
+                       struct iovec head, struct iovec data)
+{
+    union header header;
+    struct iovec vectors[] = {
+        make_header(conn, request, &header, type, NBD_REPLY_FLAG_DONE, head.iov_len + data.iov_len),
+        head,
+        data,
+    };
+
+    conn_send(conn, vectors, 3);
+}
+
+void reply_done(struct conn *conn, const struct request *request)
+{
+    report(request, 0);
+    /* The shorter one, where both are allowed. */
+    if (conn->has_extended_headers)
+        send_chunk(conn, request, NBD_REPLY_TYPE_NONE, nothing, nothing);
+    else
+        send_simple(conn, request, 0, nothing);
+}
+
+void reply_error(struct conn *conn, const struct request *request, int error, const char *text)
+{
+    char message[WIRE_STRING_MAX + 1];
+    struct {
+        uint32_t error;
+        uint16_t message_length;
+    } __attribute__((__packed__)) head = { .error = htobe32(to_wire_error(error)) };
+
+    report(request, error);
+    if (!conn->has_structured_replies) {
+        send_simple(conn, request, error, nothing);
+        return;
+    }
+    size_t length = utf8_clean(message, sizeof message, text);
+    head.message_length = htobe16((uint16_t)length);
+    send_chunk(conn, request, NBD_REPLY_TYPE_ERROR, (struct iovec){ &head, sizeof head },
+               (struct iovec){ message, length });
+}
+
+void reply_data(struct conn *conn, const struct request *request, void *data)
+{
+    uint64_t offset = htobe64(request->offset);
+    struct iovec vector = { data, request->count };
+
+    report(request, 0);
+    if (conn->has_structured_replies)
+        send_chunk(conn, request, NBD_REPLY_TYPE_OFFSET_DATA,
+                   (struct iovec){ &offset, sizeof offset }, vector);
+    else
+        send_simple(conn, request, 0, vector);
+}
+
+static void send_extents(struct conn *conn, const struct request *request,
+                         const struct extent *list, struct wire_extent *wire, size_t count)
+{
+    uint32_t context_id = htobe32(WIRE_CONTEXT_ID);
+
+    for (size_t i = 0; i < count; i++) {
+        wire[i].length = htobe32((uint32_t)list[i].length);
+        wire[i].flags = htobe32(list[i].type);
+    }
+    send_chunk(conn, request, NBD_REPLY_TYPE_BLOCK_STATUS,
+               (struct iovec){ &context_id, sizeof context_id },
+               (struct iovec){ wire, count * sizeof *wire });
+}
+
+static void send_extended_extents(struct conn *conn, const struct request *request,
+                                  const struct extent *list, struct wire_extended_extent *wire,
+                                  size_t count)
+{
+    struct {
+        uint32_t context_id;
+        uint32_t count;
+    } __attribute__((__packed__)) head = { htobe32(WIRE_CONTEXT_ID), htobe32((uint32_t)count) };
+
+    for (size_t i = 0; i < count; i++) {
+        wire[i].length = htobe64(list[i].length);
+        wire[i].padding = 0;
+        wire[i].flags = htobe32(list[i].type);
+    }
+    send_chunk(conn, request, NBD_REPLY_TYPE_BLOCK_STATUS_EXT, (struct iovec){ &head, sizeof head },
+               (struct iovec){ wire, count * sizeof *wire });
+}
+
+void reply_extents(struct conn *conn, const struct request *request,
+                   const struct nbdkit_extents *extents)
+{
+    size_t count;
+    const struct extent *list = extents_get(extents, &count);
+
+    if (request->flags & NBD_CMD_FLAG_REQ_ONE)
+        count = 1;
+    CLEANUP_FREE void *wire =
+        calloc(count, conn->has_extended_headers ? sizeof(struct wire_extended_extent)
+                                                 : sizeof(struct wire_extent));
+    if (!wire) {
+        reply_error(conn, request, ENOMEM, "the server has no memory for the extents");
+        return;
+    }
+    report(request, 0);
+    if (conn->has_extended_headers)
+        send_extended_extents(conn, request, list, wire, count);
+    else
+        send_extents(conn, request, list, wire, count);
+}

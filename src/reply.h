@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Replies to requests (proto.md, "Simple reply message", "Structured reply
+ * chunk message", "Extended reply chunk message"), in the form that was
+ * negotiated. Each sends a whole reply, unless the connection is DEAD. Any
+ * thread of the session.
+ */
+#ifndef REPLY_H
+#define REPLY_H
+
+#include <stddef.h>
+
+struct conn;
+struct nbdkit_extents;
+struct request;
+
+/* Success, without data. */
+void reply_done(struct conn *conn, const struct request *request);
+
+/* Failure: `error` is an errno value; `text`, which may be "", tells the user why. */
+void reply_error(struct conn *conn, const struct request *request, int error, const char *text);
+
+/* The `request->count` bytes of a read. */
+void reply_data(struct conn *conn, const struct request *request, void *data);
+
+/* The extents of a block status; at least one. */
+void reply_extents(struct conn *conn, const struct request *request,
+                   const struct nbdkit_extents *extents);
+
+#endif

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * A client's request (proto.md, "Request message"): reading it, and checking it
+ * against what was negotiated and the limits of proto.md.
+ */
+#ifndef REQUEST_H
+#define REQUEST_H
+
+#include <stdint.h>
+
+struct conn;
+
+enum { REQUEST_TEXT_MAX = 160 };
+
+struct request {
+    uint16_t flags;  /* NBD_CMD_FLAG_* */
+    uint16_t type;   /* NBD_CMD_* */
+    uint64_t cookie; /* the client's, sent back as it came */
+    uint64_t offset;
+    uint64_t count;              /* bytes of the export that it is about */
+    uint64_t payload_left;       /* bytes of it that are still to be read */
+    int error;                   /* errno of a request that will be refused, else 0 */
+    char text[REQUEST_TEXT_MAX]; /* why it will be */
+    void *payload;               /* of NBD_CMD_WRITE; the request's, from malloc(3) */
+};
+
+/*
+ * Reads the next request and its payload. Returns 1; 0 where the client is done
+ * (NBD_CMD_DISC, end of file); -1 after a violation or an error: the
+ * connection is then DEAD, or beyond ACTIVE and DRAINING already. One thread at
+ * a time.
+ */
+int request_read(struct conn *conn, struct request *request);
+
+/* Frees what the request holds, once it is answered. Any thread of the session. */
+void request_release(struct request *request);
+
+/* What the request asks for, in words. */
+const char *request_get_name(const struct request *request);
+
+#endif
