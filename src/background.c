@@ -134,7 +134,7 @@ int background_write_pid_file(const char *path)
     FILE *file = fopen(path, "we");
 
     if (!file || fprintf(file, "%ld\n", (long)getpid()) < 0 || fflush(file) != 0) {
-        log_error("cannot write pid file %s: %m%s", path,
+        log_error("-P/--pidfile: cannot write %s: %m%s", path,
                   errno == ENOENT ? "; make the folder first" : "");
         if (file)
             fclose(file);

@@ -109,7 +109,7 @@ int listen_on_unix(struct listen_sockets *sockets, const char *path)
             return -1;
     }
     if (strlen(sockets->unix_path) >= sizeof address.sun_path) {
-        log_error("-U: the path of a socket can have %zu bytes at most, this one has %zu: %s",
+        log_error("-U/--unix: a socket's path has at most %zu bytes, this one has %zu: %s",
                   sizeof address.sun_path - 1, strlen(sockets->unix_path), sockets->unix_path);
         free(sockets->unix_path);
         sockets->unix_path = NULL;
@@ -119,7 +119,8 @@ int listen_on_unix(struct listen_sockets *sockets, const char *path)
 
     int fd = listen_make_socket(sockets, AF_UNIX);
     if (fd < 0 || bind_unix(fd, &address) < 0 || listen(fd, SOMAXCONN) < 0) {
-        log_error("cannot listen on socket %s: %m%s", sockets->unix_path, advise_on_path(errno));
+        log_error("-U/--unix: cannot listen on socket %s: %m%s", sockets->unix_path,
+                  advise_on_path(errno));
         /* Whatever is there is not ours to remove. */
         free(sockets->unix_path);
         sockets->unix_path = NULL;

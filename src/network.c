@@ -129,7 +129,8 @@ int network_listen_on_tcp(struct listen_sockets *sockets, const char *address, u
     sockets->address = address;
     int error = getaddrinfo(address, "0", &hints, &list);
     if (error) {
-        log_error("cannot listen on '%s'%s: %s", address ? address : "any address",
+        log_error("%scannot listen on '%s'%s: %s", address ? "-i/--ipaddr: " : "",
+                  address ? address : "any address",
                   family == AF_INET    ? ", IPv4 only (-4)"
                   : family == AF_INET6 ? ", IPv6 only (-6)"
                                        : "",
@@ -145,8 +146,10 @@ int network_listen_on_tcp(struct listen_sockets *sockets, const char *address, u
     freeaddrinfo(list);
     if (error == 0)
         return 0;
-    log_error("cannot listen on %s port %u: %s%s", address ? address : "any address", port,
-              strerrordesc_np(error), advise_on_port(error));
+    log_error(
+        "%scannot listen on %s port %u: %s%s",
+        error == EADDRNOTAVAIL ? "-i/--ipaddr: " : "-p/--port: ", address ? address : "any address",
+        port, strerrordesc_np(error), advise_on_port(error));
     return -1;
 }
 

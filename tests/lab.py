@@ -127,12 +127,13 @@ class Server:
         self.pidfile = self.dir + "/pid"
         self.tmp = self.dir + "/tmp"
         self.process = None
+        self.where = ["-U", self.sock]
         self.args = args
         self.environment = dict(os.environ, TMPDIR=self.tmp, **environment)
         os.mkdir(self.tmp)
 
     def start(self, *more):
-        command = [NBDLAB, "-f", "-U", self.sock, "-P", self.pidfile, *self.args, *more]
+        command = [NBDLAB, "-f", *self.where, "-P", self.pidfile, *self.args, *more]
         with open(self.dir + "/log", "ab") as log:
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log,
                                             stderr=log, env=self.environment)

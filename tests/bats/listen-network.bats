@@ -61,7 +61,7 @@ EOT
     run -1 "$NBDLAB" -f -6 -i 127.0.0.1 -p 0 memory 1M
     contains "$output" "cannot listen on '127.0.0.1', IPv6 only (-6)"
     run -1 "$NBDLAB" -f -i "" -p 0 memory 1M
-    contains "$output" "cannot listen on ''"
+    contains "$output" "option -i/--ipaddr needs a value that is not empty"
     run -1 "$NBDLAB" -f -i 192.0.2.1 -p 0 memory 1M
     contains "$output" "cannot listen on 192.0.2.1 port 0: Cannot assign requested address"
 }

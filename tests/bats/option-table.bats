@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 #
 # The options stand in the program, in --help, in the manual and in the completion for bash: all
-# must name the same ones.  What they do is tested in options.bats.
+# must name the same ones.  What each of them does is tested by each_option.py.
 
 load common
 
