@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
@@ -118,11 +119,14 @@ int background_enter(void)
 
 void background_ready(void)
 {
+    bool has_stderr = log_end_start(ready_fd >= 0);
+
     if (ready_fd < 0)
         return;
-    log_set_sink(LOG_SYSLOG);
-    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
-        discard(fd);
+    discard(STDIN_FILENO);
+    discard(STDOUT_FILENO);
+    if (!has_stderr)
+        discard(STDERR_FILENO);
     if (write(ready_fd, "", 1) < 0)
         log_error("cannot tell the parent that the server is ready: %m");
     close(ready_fd);

@@ -26,7 +26,10 @@ int background_watch_parent(void);
  */
 int background_enter(void);
 
-/* In the background: lets the parent go, messages to syslog, descriptors 0 to 2 to /dev/null. */
+/*
+ * The server is ready. In the background: lets the parent go, and points
+ * descriptors 0 to 2 at /dev/null, 2 only if no messages go there.
+ */
 void background_ready(void);
 
 /* Writes our process ID to `path`. Returns 0, or -1 after logging. */

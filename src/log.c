@@ -1,20 +1,27 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * Owns the program's name, the log level and where messages go. Entered by
+ * Owns the names of the program and its messages, the log level and where messages go. Entered by
  * every thread; calls nothing of ours.
  */
 #include "log.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <syslog.h>
+#include <time.h>
 #include <unistd.h>
 
 static const char *program_name = "nbdlab";
+static const char *message_name = "nbdlab";
 static bool verbose;
-static enum log_sink current_sink = LOG_STDERR;
+static bool is_starting = true; /* stderr is a sink too */
+static bool is_default = true;  /* stderr, or syslog in the background */
+static bool has_stderr;
+static bool has_syslog;
+static int file_fd = -1;
 static _Thread_local char thread_context[64];
 
 void log_init(const char *program)
@@ -22,6 +29,7 @@ void log_init(const char *program)
     const char *slash = strrchr(program, '/');
 
     program_name = slash ? slash + 1 : program;
+    message_name = program_name;
 }
 
 const char *log_get_program(void)
@@ -29,11 +37,46 @@ const char *log_get_program(void)
     return program_name;
 }
 
-void log_set_sink(enum log_sink sink)
+void log_set_name(const char *name)
 {
-    if (sink == LOG_SYSLOG)
-        openlog(program_name, LOG_PID, LOG_DAEMON);
-    current_sink = sink;
+    message_name = name;
+}
+
+bool log_is_destination(const char *text)
+{
+    return *text == '/' || strcmp(text, "default") == 0 || strcmp(text, "null") == 0 ||
+           strcmp(text, "stderr") == 0 || strcmp(text, "syslog") == 0;
+}
+
+static void use_syslog(void)
+{
+    openlog(message_name, LOG_PID, LOG_DAEMON);
+    has_syslog = true;
+}
+
+int log_open(const char *destination)
+{
+    is_default = strcmp(destination, "default") == 0;
+    has_stderr = strcmp(destination, "stderr") == 0;
+    if (strcmp(destination, "syslog") == 0)
+        use_syslog();
+    if (*destination != '/')
+        return 0;
+    file_fd = open(destination, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0640);
+    if (file_fd >= 0)
+        return 0;
+    log_error("--log: cannot write to %s: %m", destination);
+    return -1;
+}
+
+bool log_end_start(bool is_background)
+{
+    is_starting = false;
+    if (is_default && is_background)
+        use_syslog();
+    else if (is_default)
+        has_stderr = true;
+    return has_stderr || verbose;
 }
 
 void log_set_verbose(bool is_verbose)
@@ -61,51 +104,78 @@ static void neutralise(char *text)
     }
 }
 
-static void write_to_stderr(const char *line)
+/* Takes the next line that is not empty off `*text`. Returns it, not ended, or NULL. */
+static const char *take_line(const char **text, int *length)
 {
-    if (write(STDERR_FILENO, line, strlen(line)) < 0) {
-        /* Nobody is left to tell. */
-    }
+    const char *line = *text + strspn(*text, "\n");
+
+    *length = (int)strcspn(line, "\n");
+    *text = line + *length;
+    return *length ? line : NULL;
 }
 
 static void write_to_syslog(const char *text, const char *level)
 {
-    int priority = *level == 'e' ? LOG_ERR : *level == 'w' ? LOG_WARNING : LOG_DEBUG;
+    int priority = *level == 'e' ? LOG_ERR : LOG_WARNING;
+    const char *line;
+    int length;
 
-    syslog(priority, "%s%s%s", thread_context, *thread_context ? ": " : "", text);
+    while ((line = take_line(&text, &length)))
+        syslog(priority, "%s%s%.*s", thread_context, *thread_context ? ": " : "", length, line);
 }
 
 /* Each line of a message gets the head of its own: no text can forge a message. */
-static void write_lines(char *text, const char *level)
+static void write_lines(FILE *out, const char *text, const char *level, const char *time)
+{
+    const char *line;
+    int length;
+
+    while ((line = take_line(&text, &length)))
+        fprintf(out, "%s%s: %s%s%s: %.*s\n", time, message_name, thread_context,
+                *thread_context ? ": " : "", level, length, line);
+}
+
+/* All lines by one write(2): those of other threads do not get in between. */
+static void write_to_fd(int fd, const char *text, const char *level, const char *time)
 {
     char *all = NULL;
     size_t length;
     FILE *out = open_memstream(&all, &length);
-    char *rest = text;
 
-    while (out && rest) {
-        char *line = strsep(&rest, "\n");
-        if (*line == '\0' && line != text)
-            continue;
-        if (current_sink == LOG_SYSLOG)
-            write_to_syslog(line, level);
-        else
-            fprintf(out, "%s: %s%s%s: %s\n", program_name, thread_context,
-                    *thread_context ? ": " : "", level, line);
+    if (!out)
+        return;
+    write_lines(out, text, level, time);
+    if (fclose(out) == 0 && write(fd, all, length) < 0) {
+        /* Nobody is left to tell. */
     }
-    if (out && fclose(out) == 0)
-        write_to_stderr(all);
     free(all);
+}
+
+/* A file has no clock of its own. */
+static void write_to_file(const char *text, const char *level)
+{
+    time_t now = time(NULL);
+    struct tm parts;
+    char written[32];
+
+    strftime(written, sizeof written, "%Y-%m-%dT%H:%M:%SZ ", gmtime_r(&now, &parts));
+    write_to_fd(file_fd, text, level, written);
 }
 
 static void log_message(const char *level, const char *format, va_list args)
 {
     int saved_errno = errno;
+    bool is_debug = *level == 'd';
     char *text;
 
     if (vasprintf(&text, format, args) >= 0) {
         neutralise(text);
-        write_lines(text, level);
+        if (is_debug || is_starting || has_stderr)
+            write_to_fd(STDERR_FILENO, text, level, "");
+        if (!is_debug && has_syslog)
+            write_to_syslog(text, level);
+        if (!is_debug && file_fd >= 0)
+            write_to_file(text, level);
         free(text);
     }
     errno = saved_errno;

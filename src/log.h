@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Messages: "PROGRAM: error: TEXT", from a connection's thread
- * "PROGRAM: PLUGIN[N]: error: TEXT". Each line of a TEXT of several gets
+ * Messages: "NAME: error: TEXT", from a connection's thread
+ * "NAME: PLUGIN[N]: error: TEXT". Each line of a TEXT of several gets
  * that head; one write per message, so that those of several threads never mix. Every function
  * preserves errno, and %m works.
  */
@@ -12,16 +12,31 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-enum log_sink { LOG_STDERR, LOG_SYSLOG };
-
 /* Names the program in messages; `program` (argv[0]) must stay valid. Main thread, first. */
 void log_init(const char *program);
 
 /* The name that log_init() took from argv[0]: its last component. */
 const char *log_get_program(void);
 
-/* Where messages go from now on. Main thread, before other threads exist. */
-void log_set_sink(enum log_sink sink);
+/* What messages begin with in place of the program's name; must stay valid. Main thread. */
+void log_set_name(const char *name);
+
+/* Is it a destination for log_open()? */
+bool log_is_destination(const char *text);
+
+/*
+ * Where errors and warnings go: stderr, syslog, null, default (stderr, and
+ * syslog in the background) or the absolute path of a file, to which they are
+ * appended. Until log_end_start() they go to stderr as well. Returns 0, or -1
+ * after logging. Main thread, before other threads exist.
+ */
+int log_open(const char *destination);
+
+/*
+ * The server serves, and whoever started it looks elsewhere. Returns whether
+ * anything goes to stderr still. Main thread, likewise.
+ */
+bool log_end_start(bool is_background);
 
 /* Turns debug messages on. Main thread, before other threads exist. */
 void log_set_verbose(bool is_verbose);
@@ -36,7 +51,7 @@ void log_verror(const char *format, va_list args) __attribute__((__format__(__pr
 /* Something that is not as the user thinks, and goes on all the same. */
 void log_warning(const char *format, ...) __attribute__((__format__(__printf__, 1, 2)));
 
-/* Nothing without log_set_verbose(true). */
+/* Nothing without log_set_verbose(true); always to stderr. */
 void log_debug(const char *format, ...) __attribute__((__format__(__printf__, 1, 2)));
 void log_vdebug(const char *format, va_list args) __attribute__((__format__(__printf__, 1, 0)));
 

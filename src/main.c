@@ -56,7 +56,7 @@ static int start_serving(const struct options *options, struct server_config *co
 
 static int serve(const struct options *options, struct server_config *config)
 {
-    if (listen_refuse_activation() < 0)
+    if (log_open(options->log) < 0 || listen_refuse_activation() < 0)
         return -1;
     if (options->is_single) {
         api_set_stdio_used(true);
@@ -103,6 +103,8 @@ int main(int argc, char **argv)
     if (options_parse(argc, argv, &options) < 0)
         return EXIT_FAILURE;
     log_set_verbose(options.is_verbose);
+    if (options.name)
+        log_set_name(options.name);
     debug_flags_use(options.debug_flags);
     api_set_name(options.name);
     signals_install();

@@ -6,6 +6,7 @@
  */
 #include "options.h"
 
+#include <ctype.h>
 #include <getopt.h>
 #include <limits.h>
 #include <stdio.h>
@@ -101,6 +102,32 @@ static int refuse_filter(struct options *options, const char *value)
     (void)value;
     log_error("option --filter is not supported yet");
     return -1;
+}
+
+static int set_log(struct options *options, const char *value)
+{
+    if (!log_is_destination(value)) {
+        log_error("--log: \"%s\" is none of stderr, syslog, null, default and a path that begins "
+                  "with a slash",
+                  value);
+        return -1;
+    }
+    options->log = value;
+    return 0;
+}
+
+static int set_name(struct options *options, const char *value)
+{
+    bool is_printable = *value;
+
+    for (const char *c = value; *c; c++)
+        is_printable = is_printable && !iscntrl((unsigned char)*c);
+    if (!is_printable) {
+        log_error("--name: a name has one character at least, and no control characters");
+        return -1;
+    }
+    options->name = value;
+    return 0;
 }
 
 static int set_mask_handshake(struct options *options, const char *value)
@@ -208,9 +235,9 @@ static const struct row {
     { 'g', KIND_TEXT, { "group" }, MEMBER(group) },
     { 'i', KIND_TEXT, { "ipaddr", "ip-addr" }, MEMBER(address) },
     { 0, KIND_FLAG, { "keepalive", "keep-alive" }, MEMBER(policy.has_keepalive) },
-    { 0, KIND_TEXT, { "log" }, MEMBER(log) },
+    { 0, KIND_VALUE, { "log" }, .set = set_log },
     { 0, KIND_VALUE, { "mask-handshake" }, .set = set_mask_handshake },
-    { 0, KIND_TEXT, { "name" }, MEMBER(name) },
+    { 0, KIND_VALUE, { "name" }, .set = set_name },
     { 'n', KIND_CALL, { "newstyle", "new-style" }, .set = set_newstyle },
     { 0, KIND_FLAG, { "no-mc", "no-meta-contexts" }, MEMBER(policy.refuses_meta_contexts) },
     { 0,
@@ -391,10 +418,8 @@ static int refuse_not_yet(const struct options *options)
         const char *name;
     } list[] = {
         { options->group, "-g/--group" },
-        { options->log, "--log" },
         { policy->handshake_flags != (NBD_FLAG_FIXED_NEWSTYLE | NBD_FLAG_NO_ZEROES),
           "--mask-handshake" },
-        { options->name, "--name" },
         { policy->refuses_meta_contexts, "--no-mc" },
         { policy->refuses_structured_replies, "--no-sr" },
         { policy->is_oldstyle, "-o/--oldstyle" },
@@ -463,6 +488,7 @@ int options_parse(int argc, char **argv, struct options *options)
     *options = (struct options){
         .port = PORT_DEFAULT,
         .export_name = "",
+        .log = "default",
         .policy = {
             .handshake_flags = NBD_FLAG_FIXED_NEWSTYLE | NBD_FLAG_NO_ZEROES,
             .threads = THREADS_DEFAULT,

@@ -38,7 +38,7 @@ struct options {
     const char *user;          /* -u */
     const char *address;       /* -i; NULL for every interface */
     uint32_t port;             /* TCP or vsock; 0 for a free one */
-    const char *log;           /* --log */
+    const char *log;           /* --log, "default" without it */
     const char *name;          /* --name */
     const char *pid_file;      /* -P */
     const char *run_command;   /* --run */

@@ -1,0 +1,209 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# Where messages go: --log, --name and -v, while the server starts and while it serves, in the
+# foreground and in the background.
+
+load common
+
+# A disk that cannot be read, so that a client can have an error logged.
+BAD=(eval get_size='echo 1M' pread='echo EIO sector of woe >&2; exit 1')
+
+# woe: has the server log the error.
+woe() {
+    run -1 qemu-io -r -f raw -c 'read 0 512' "$URI"
+}
+
+# in_background ARGS...: a server there, with stderr in $LOG.
+in_background() {
+    rm -f "$PIDFILE"
+    "$NBDLAB" -U "$SOCK" -P "$PIDFILE" "$@" >"$DIR/out" 2>>"$LOG" 3>&- 4>&-
+    SERVER=$(cat "$PIDFILE")
+    STARTED+=("$SERVER")
+}
+
+stop_background() {
+    kill "$SERVER"
+    wait_for not is_alive "$SERVER"
+}
+
+# with_syslog COMMAND...: runs the command where /dev/log is a socket whose messages go to
+# $DIR/syslog, a line each; returns when the command and all that it left running have ended.
+with_syslog() {
+    py "$@" <<'EOT'
+folder = os.environ["DIR"] + "/dev"
+os.makedirs(folder, exist_ok=True)
+names = ["null", "zero", "urandom", "full", "tty"]
+for name in names:
+    open(folder + "/" + name, "w").close()
+log = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+if os.path.exists(folder + "/log"):
+    os.unlink(folder + "/log")
+log.bind(folder + "/log")
+os.chmod(folder + "/log", 0o666)
+script = "set -e; %s mount --rbind %s /dev; exec \"$@\"" % (
+    "".join("mount --bind /dev/%s %s/%s; " % (name, folder, name) for name in names), folder)
+unshare = ["unshare", "-m"] if os.geteuid() == 0 else ["unshare", "-rm"]
+ours, theirs = os.pipe()
+os.set_inheritable(theirs, True)
+process = subprocess.Popen([*unshare, "sh", "-c", script, "sh", *sys.argv[1:]], pass_fds=[theirs])
+os.close(theirs)
+with open(os.environ["DIR"] + "/syslog", "ab", buffering=0) as out:
+    while True:
+        ready_ones = select.select([log, ours], [], [], 5 * BOUND_S)[0]
+        if log in ready_ones:
+            out.write(log.recv(65536) + b"\n")
+        elif ours in ready_ones:
+            break
+        else:
+            raise Silence("something still runs")
+sys.exit(process.wait())
+EOT
+}
+
+@test "--log: in the foreground messages go to stderr unless told otherwise" {
+    for options in "" --log=stderr --log=default "--log stderr"; do
+        rm -f "$LOG"
+        # shellcheck disable=SC2086
+        serve $options "${BAD[@]}"
+        woe
+        stop
+        has "$NAME: eval[1]: error: eval: pread: EIO sector of woe"
+    done
+}
+
+@test "--log=null: nothing is said once the server serves" {
+    serve --log=null "${BAD[@]}"
+    woe
+    stop
+    lacks woe
+}
+
+@test "--log=/path: appended with the time, in the foreground and the background" {
+    echo before >"$DIR/messages"
+    serve --log="$DIR/messages" "${BAD[@]}"
+    woe
+    stop
+    lacks woe
+    in_background --log="$DIR/messages" "${BAD[@]}"
+    woe
+    stop_background
+    lacks woe
+    same "$(head -n 1 "$DIR/messages")" before
+    same "$(grep -cE "^20[0-9-]{8}T[0-9:]{8}Z $NAME: eval\[[0-9]+\]: error: eval: pread: EIO sector of woe" "$DIR/messages")" 2
+    rm "$DIR/messages"
+    serve --log="$DIR/messages" "${BAD[@]}"
+    same "$(stat -c %a "$DIR/messages")" 640
+    stop
+}
+
+@test "--log: a message of several lines has the name in front of each" {
+    serve --log="$DIR/messages" eval get_size='echo 1M' pread='printf "EIO one\n\ntwo\n" >&2; exit 1'
+    woe
+    stop
+    same "$(grep -vc "^20[^ ]*Z $NAME: " "$DIR/messages")" 0
+}
+
+@test "--log: the system log, by name and by default in the background" {
+    cat >"$DIR/session" <<'EOT'
+set -e
+fail_once() {
+    ! qemu-io -r -f raw -c 'read 0 512' "$URI" >/dev/null 2>&1
+}
+"$NBDLAB" -U "$SOCK" -P "$PIDFILE" "$@" 2>>"$LOG"
+fail_once
+kill "$(cat "$PIDFILE")"
+EOT
+    for options in "" --log=default --log=syslog "--log=syslog -f"; do
+        rm -f "$DIR/syslog" "$LOG" "$PIDFILE"
+        if [ "$options" = "--log=syslog -f" ]; then
+            sed -i 's/^"$NBDLAB".*/& \&\nwhile [ ! -s "$PIDFILE" ]; do sleep 0.01; done/' "$DIR/session"
+        fi
+        # shellcheck disable=SC2086
+        with_syslog sh "$DIR/session" -v --name="disk 7" $options "${BAD[@]}"
+        grep -qaE "disk 7\[[0-9]+\]: eval\[1\]: eval: pread: EIO sector of woe" "$DIR/syslog"
+        same "$(grep -ca debug "$DIR/syslog")" 0
+        has "disk 7: eval[1]: debug:"
+        lacks "error: eval: pread: EIO sector of woe"
+    done
+}
+
+@test "--log=null and --log=/path in the background do not use the system log" {
+    cat >"$DIR/session" <<'EOT'
+"$NBDLAB" -U "$SOCK" -P "$PIDFILE" "$@" 2>>"$LOG" && nbdinfo --size "$URI" &&
+    ! qemu-io -r -f raw -c 'read 0 512' "$URI" >/dev/null 2>&1 && kill "$(cat "$PIDFILE")"
+EOT
+    for options in --log=null "--log=$DIR/messages"; do
+        rm -f "$PIDFILE"
+        with_syslog sh "$DIR/session" $options "${BAD[@]}"
+        [ ! -s "$DIR/syslog" ]
+        lacks woe
+    done
+}
+
+@test "--log=stderr in the background keeps stderr" {
+    in_background --log=stderr "${BAD[@]}"
+    same "$(readlink "/proc/$SERVER/fd/0" "/proc/$SERVER/fd/1" "/proc/$SERVER/fd/2" | tr '\n' ' ')" \
+        "/dev/null /dev/null $LOG "
+    woe
+    stop_background
+    has "$NAME: eval[1]: error: eval: pread: EIO sector of woe"
+}
+
+@test "-v: debugging messages go to stderr wherever errors go" {
+    serve -v --log="$DIR/messages" "${BAD[@]}"
+    woe
+    stop
+    has debug:
+    same "$(grep -c debug: "$DIR/messages")" 0
+    rm "$LOG"
+    in_background -v --log=null "${BAD[@]}"
+    woe
+    stop_background
+    has "debug: a client connected"
+    lacks "error:"
+}
+
+@test "--log: what goes wrong at the start is on stderr too" {
+    for options in --log=null --log=syslog --log=default --log=stderr "--log=$DIR/messages"; do
+        for more in "" -f; do
+            # shellcheck disable=SC2086
+            run -1 "$NBDLAB" $options $more memory size=nonsense 3>&- 4>&-
+            contains "$output" nonsense
+        done
+    done
+    same "$(grep -c "$NAME: error: .*nonsense" "$DIR/messages")" 2
+}
+
+@test "--log: malformed values" {
+    for value in file "" ./here relative/path Syslog; do
+        run -1 "$NBDLAB" --log="$value" -f memory 1M
+        contains "$output" "--log: \"$value\""
+    done
+    run -1 "$NBDLAB" --log="$DIR/no/such/folder/log" -f -U "$SOCK" memory 1M
+    contains "$output" "--log: cannot write to $DIR/no/such/folder/log: No such file or directory"
+    [ ! -e "$SOCK" ]
+}
+
+@test "--log=/path: only a server makes the file" {
+    run -0 "$NBDLAB" --log="$DIR/messages" --help
+    run -0 "$NBDLAB" --log="$DIR/messages" memory --dump-plugin
+    [ ! -e "$DIR/messages" ]
+}
+
+@test "--name: what messages begin with" {
+    serve --name="disk 7" -v "${BAD[@]}"
+    woe
+    stop
+    has "disk 7: eval[1]: error: eval: pread: EIO sector of woe"
+    same "$(grep -vc '^disk 7: ' "$LOG")" 0
+    run -1 "$NBDLAB" --name=other -f memory size=x
+    same "${output%%:*}" other
+    # The program keeps its own where it speaks of itself.
+    run -0 "$NBDLAB" --name=other --help
+    contains "$output" "$NAME [OPTION...]"
+    for value in "" $'a\nb' $'\e[1m'; do
+        run -1 "$NBDLAB" --name="$value" -f memory 1M
+        contains "$output" "--name: "
+    done
+}
