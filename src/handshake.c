@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * Owns the handshake phase, one function per option. Entered by the
- * session's thread; calls export, conn and transport.
+ * Owns the handshake phase: the greeting, and reading options. Entered by the
+ * session's thread; calls choose and meta, conn and transport.
  */
 #include "handshake.h"
 
@@ -9,15 +9,15 @@
 #include <inttypes.h>
 #include <stdbool.h>
 #include <stdlib.h>
-#include <string.h>
 
+#include "choose.h"
 #include "cleanup.h"
 #include "conn.h"
 #include "debug_flags.h"
-#include "export.h"
-#include "exports.h"
 #include "log.h"
+#include "meta.h"
 #include "option.h"
+#include "policy.h"
 #include "quit.h"
 #include "transport.h"
 #include "wire.h"
@@ -28,101 +28,23 @@ enum { OPTION_MAX_BYTES = 64 * 1024 };
 /* A client that haggles longer than this means no good. */
 enum { OPTION_MAX_COUNT = 4096 };
 
-/* The plugin has no export for the client, or the server has none any more. */
-static enum option_outcome reply_no_export(struct conn *conn, const struct option *option,
-                                           const char *text)
-{
-    if (quit_is_stopping())
-        return option_reply_error(conn, option, NBD_REP_ERR_SHUTDOWN,
-                                  "the server is shutting down");
-    return option_reply_error(conn, option, NBD_REP_ERR_UNKNOWN, text);
-}
-
-static enum option_outcome send_export(struct conn *conn, bool has_no_zeroes)
-{
-    struct {
-        uint64_t size;
-        uint16_t flags;
-        char zeroes[124];
-    } __attribute__((__packed__)) reply = {
-        .size = htobe64(conn->export.size_bytes),
-        .flags = htobe16(export_get_flags(conn)),
-    };
-    struct iovec vector = { &reply, sizeof reply - (has_no_zeroes ? sizeof reply.zeroes : 0) };
-
-    return conn_send(conn, &vector, 1) < 0 ? OPTION_FAILED : OPTION_CHOSEN;
-}
-
-/* This option has no error reply: the server MUST end the session instead. */
-static enum option_outcome do_export_name(struct conn *conn, const struct option *option)
-{
-    if (strlen(option->data) != option->length || !exports_is_valid_string(option->data)) {
-        log_error("the client sent an export name that is not a string of at most 4096 bytes");
-        return OPTION_FAILED;
-    }
-    if (conn->has_extended_headers) {
-        log_error("the client sent NBD_OPT_EXPORT_NAME after NBD_OPT_EXTENDED_HEADERS, which "
-                  "go with NBD_OPT_GO, closing the connection");
-        return OPTION_FAILED;
-    }
-    if (export_open(conn, option->data) < 0)
-        return OPTION_FAILED;
-    return send_export(conn, option->has_no_zeroes);
-}
-
 static enum option_outcome do_abort(struct conn *conn, const struct option *option)
 {
     option_reply_ack(conn, option);
     return OPTION_CLIENT_ENDS;
 }
 
-static enum option_outcome reply_server(struct conn *conn, const struct option *option,
-                                        const struct export_entry *entry)
+/* As a server would answer that never heard of the option. */
+static enum option_outcome refuse_unknown(struct conn *conn, const struct option *option)
 {
-    size_t name_length = strlen(entry->name);
-    size_t description_length = entry->description ? strlen(entry->description) : 0;
-    CLEANUP_FREE char *text = malloc(name_length + description_length + 1);
-    uint32_t length = htobe32((uint32_t)name_length);
-
-    if (!text)
-        return OPTION_FAILED;
-    memcpy(text, entry->name, name_length);
-    if (entry->description)
-        memcpy(text + name_length, entry->description, description_length);
-    return option_reply_parts(conn, option, NBD_REP_SERVER,
-                              (struct iovec){ &length, sizeof length },
-                              (struct iovec){ text, name_length + description_length });
-}
-
-static enum option_outcome send_list(struct conn *conn, const struct option *option,
-                                     struct nbdkit_exports *exports)
-{
-    size_t count;
-
-    if (export_list(conn, exports) < 0)
-        return reply_no_export(conn, option, "the exports cannot be listed");
-    const struct export_entry *entries = exports_get(exports, &count);
-    for (size_t i = 0; i < count; i++)
-        if (reply_server(conn, option, &entries[i]) == OPTION_FAILED)
-            return OPTION_FAILED;
-    return option_reply_ack(conn, option);
-}
-
-static enum option_outcome do_list(struct conn *conn, const struct option *option)
-{
-    if (option->length > 0)
-        return option_reply_error(conn, option, NBD_REP_ERR_INVALID,
-                                  "NBD_OPT_LIST carries no data");
-    struct nbdkit_exports *exports = exports_new();
-    if (!exports)
-        return OPTION_FAILED;
-    enum option_outcome outcome = send_list(conn, option, exports);
-    nbdkit_exports_free(exports);
-    return outcome;
+    return option_reply_error(conn, option, NBD_REP_ERR_UNSUP,
+                              "this server does not know the option");
 }
 
 static enum option_outcome do_structured_reply(struct conn *conn, const struct option *option)
 {
+    if (conn->policy->refuses_structured_replies)
+        return refuse_unknown(conn, option);
     if (option->length > 0)
         return option_reply_error(conn, option, NBD_REP_ERR_INVALID,
                                   "NBD_OPT_STRUCTURED_REPLY carries no data");
@@ -135,6 +57,8 @@ static enum option_outcome do_structured_reply(struct conn *conn, const struct o
 
 static enum option_outcome do_extended_headers(struct conn *conn, const struct option *option)
 {
+    if (conn->policy->refuses_structured_replies)
+        return refuse_unknown(conn, option);
     if (option->length > 0)
         return option_reply_error(conn, option, NBD_REP_ERR_INVALID,
                                   "NBD_OPT_EXTENDED_HEADERS carries no data");
@@ -142,184 +66,18 @@ static enum option_outcome do_extended_headers(struct conn *conn, const struct o
     return option_reply_ack(conn, option);
 }
 
-static enum option_outcome send_info_export(struct conn *conn, const struct option *option)
-{
-    struct {
-        uint16_t type;
-        uint64_t size;
-        uint16_t flags;
-    } __attribute__((__packed__)) info = {
-        .type = htobe16(NBD_INFO_EXPORT),
-        .size = htobe64(conn->export.size_bytes),
-        .flags = htobe16(export_get_flags(conn)),
-    };
-
-    return option_reply_data(conn, option, NBD_REP_INFO, (struct iovec){ &info, sizeof info });
-}
-
-static enum option_outcome send_info_text(struct conn *conn, const struct option *option,
-                                          uint16_t type, const char *text)
-{
-    CLEANUP_FREE char *copy = strdup(text);
-
-    if (!copy)
-        return OPTION_FAILED;
-    type = htobe16(type);
-    return option_reply_parts(conn, option, NBD_REP_INFO, (struct iovec){ &type, sizeof type },
-                              (struct iovec){ copy, strlen(copy) });
-}
-
-/* What the server enforces. Without a word from the plugin: any alignment. */
-static enum option_outcome send_info_block_size(struct conn *conn, const struct option *option)
-{
-    const struct conn_export *export = &conn->export;
-    bool is_said = export->block_minimum != 0;
-    uint32_t preferred = is_said ? export->block_preferred : 4096;
-    struct {
-        uint16_t type;
-        uint32_t minimum;
-        uint32_t preferred;
-        uint32_t maximum;
-    } __attribute__((__packed__)) info = {
-        .type = htobe16(NBD_INFO_BLOCK_SIZE),
-        .minimum = htobe32(is_said ? export->block_minimum : 1),
-        .preferred = htobe32(preferred < export->payload_max ? preferred : export->payload_max),
-        .maximum = htobe32(export->payload_max),
-    };
-
-    return option_reply_data(conn, option, NBD_REP_INFO, (struct iovec){ &info, sizeof info });
-}
-
-/* Information that the server has not got is left out: section "NBD_REP_INFO". */
-static enum option_outcome send_requested_info(struct conn *conn, const struct option *option,
-                                               uint16_t type)
-{
-    const char *description;
-
-    switch (type) {
-    case NBD_INFO_NAME:
-        return send_info_text(conn, option, NBD_INFO_NAME, conn->export.name);
-    case NBD_INFO_DESCRIPTION:
-        description = export_get_description(conn);
-        if (!description)
-            return OPTION_NEXT;
-        return send_info_text(conn, option, NBD_INFO_DESCRIPTION, description);
-    default: /* NBD_INFO_BLOCK_SIZE; NBD_INFO_EXPORT is always sent */
-        return send_info_block_size(conn, option);
-    }
-}
-
-static enum option_outcome send_info(struct conn *conn, const struct option *option,
-                                     struct option_reader requests)
-{
-    unsigned answered = 1U << NBD_INFO_EXPORT;
-    uint16_t type;
-
-    if (send_info_export(conn, option) == OPTION_FAILED)
-        return OPTION_FAILED;
-    while (option_read_number16(&requests, &type)) {
-        if (type > NBD_INFO_BLOCK_SIZE || answered & 1U << type)
-            continue; /* unknown, or asked for again */
-        answered |= 1U << type;
-        if (send_requested_info(conn, option, type) == OPTION_FAILED)
-            return OPTION_FAILED;
-    }
-    if (option_reply_ack(conn, option) == OPTION_FAILED)
-        return OPTION_FAILED;
-    return option->number == NBD_OPT_GO ? OPTION_CHOSEN : OPTION_NEXT;
-}
-
-/* NBD_OPT_INFO and NBD_OPT_GO: name, number of requests, requests. */
-static enum option_outcome do_info(struct conn *conn, const struct option *option)
-{
-    struct option_reader reader = { option->data, option->length };
-    CLEANUP_FREE char *name = option_read_string(&reader);
-    uint16_t requests;
-
-    if (!name || !option_read_number16(&reader, &requests) || reader.left != 2U * requests)
-        return option_reply_error(conn, option, NBD_REP_ERR_INVALID,
-                                  "the data is not an export name and a list of requests");
-    if (strlen(name) > WIRE_STRING_MAX)
-        return option_reply_error(conn, option, NBD_REP_ERR_TOO_BIG,
-                                  "the export name is longer than 4096 bytes");
-    if (!exports_is_valid_string(name))
-        return option_reply_error(conn, option, NBD_REP_ERR_INVALID,
-                                  "the export name is not UTF-8");
-    if (export_open(conn, name) < 0)
-        return reply_no_export(conn, option, "the export cannot be opened");
-    return send_info(conn, option, reader);
-}
-
-static enum option_outcome reply_meta_context(struct conn *conn, const struct option *option)
-{
-    static char name[] = "base:allocation";
-    /* In a list, the ID is reserved. */
-    uint32_t id = htobe32(option->number == NBD_OPT_SET_META_CONTEXT ? WIRE_CONTEXT_ID : 0);
-
-    return option_reply_parts(conn, option, NBD_REP_META_CONTEXT, (struct iovec){ &id, sizeof id },
-                              (struct iovec){ name, sizeof name - 1 });
-}
-
-/* Reads the queries. Returns -1 if they are malformed, else whether base:allocation is meant. */
-static int match_queries(struct option_reader *reader, bool is_list)
-{
-    uint32_t queries;
-    int is_matched = 0;
-
-    if (!option_read_number32(reader, &queries))
-        return -1;
-    if (queries == 0)
-        is_matched = is_list;
-    for (uint32_t i = 0; i < queries; i++) {
-        CLEANUP_FREE char *query = option_read_string(reader);
-        if (!query || !strchr(query, ':'))
-            return -1;
-        if (strcmp(query, "base:allocation") == 0 || (is_list && strcmp(query, "base:") == 0))
-            is_matched = 1;
-    }
-    return reader->left > 0 ? -1 : is_matched;
-}
-
-static void select_meta_context(struct conn *conn, char *name)
-{
-    free(conn->meta_export);
-    conn->meta_export = name;
-}
-
-/* NBD_OPT_LIST_META_CONTEXT and NBD_OPT_SET_META_CONTEXT: name, queries. */
 static enum option_outcome do_meta_context(struct conn *conn, const struct option *option)
 {
-    bool is_list = option->number == NBD_OPT_LIST_META_CONTEXT;
-    struct option_reader reader = { option->data, option->length };
-
-    if (!is_list)
-        select_meta_context(conn, NULL);
-    if (!conn->has_structured_replies)
-        return option_reply_error(conn, option, NBD_REP_ERR_INVALID,
-                                  "structured replies must be negotiated first");
-    CLEANUP_FREE char *name = option_read_string(&reader);
-    int match = name ? match_queries(&reader, is_list) : -1;
-    if (match < 0)
-        return option_reply_error(conn, option, NBD_REP_ERR_INVALID,
-                                  "the data is not an export name and a list of queries");
-    if (!exports_is_valid_string(name))
-        return option_reply_error(conn, option, NBD_REP_ERR_INVALID,
-                                  "the export name is not UTF-8 of at most 4096 bytes");
-    if (match > 0 && reply_meta_context(conn, option) == OPTION_FAILED)
-        return OPTION_FAILED;
-    if (match > 0 && !is_list) {
-        select_meta_context(conn, name);
-        name = NULL;
-    }
-    return option_reply_ack(conn, option);
+    return conn->policy->refuses_meta_contexts ? refuse_unknown(conn, option)
+                                               : meta_select(conn, option);
 }
 
 static enum option_outcome (*const option_functions[])(struct conn *, const struct option *) = {
-    [NBD_OPT_EXPORT_NAME] = do_export_name,
+    [NBD_OPT_EXPORT_NAME] = choose_by_name,
     [NBD_OPT_ABORT] = do_abort,
-    [NBD_OPT_LIST] = do_list,
-    [NBD_OPT_INFO] = do_info,
-    [NBD_OPT_GO] = do_info,
+    [NBD_OPT_LIST] = choose_list,
+    [NBD_OPT_INFO] = choose_by_info,
+    [NBD_OPT_GO] = choose_by_info,
     [NBD_OPT_STRUCTURED_REPLY] = do_structured_reply,
     [NBD_OPT_LIST_META_CONTEXT] = do_meta_context,
     [NBD_OPT_SET_META_CONTEXT] = do_meta_context,
@@ -338,8 +96,7 @@ static enum option_outcome do_option(struct conn *conn, const struct option *opt
                                   "the server is shutting down");
     if (option->number < OPTION_COUNT && option_functions[option->number])
         return option_functions[option->number](conn, option);
-    return option_reply_error(conn, option, NBD_REP_ERR_UNSUP,
-                              "this server does not know the option");
+    return refuse_unknown(conn, option);
 }
 
 /* What a read came to: `got` as transport_recv() returns it. */
@@ -406,7 +163,7 @@ static int greet(struct conn *conn, uint32_t *client_flags)
     struct wire_greeting greeting = {
         .init_passwd = htobe64(WIRE_INIT_PASSWD),
         .option_magic = htobe64(WIRE_OPTION_MAGIC),
-        .handshake_flags = htobe16(NBD_FLAG_FIXED_NEWSTYLE | NBD_FLAG_NO_ZEROES),
+        .handshake_flags = htobe16(conn->policy->handshake_flags),
     };
     struct iovec vector = { &greeting, sizeof greeting };
 
@@ -416,15 +173,18 @@ static int greet(struct conn *conn, uint32_t *client_flags)
     if (got <= 0)
         return got;
     *client_flags = be32toh(*client_flags);
-    if (*client_flags & ~(uint32_t)(NBD_FLAG_FIXED_NEWSTYLE | NBD_FLAG_NO_ZEROES)) {
-        log_error("the client sent unknown flags 0x%" PRIx32 ", closing the connection",
-                  *client_flags);
+    uint32_t unknown = *client_flags & ~(uint32_t)conn->policy->handshake_flags;
+    if (unknown) {
+        log_error("the client sent flags that it was not offered, 0x%" PRIx32
+                  ", closing the connection",
+                  unknown);
         return -1;
     }
     return 1;
 }
 
-int handshake_run(struct conn *conn)
+/* Newstyle negotiation. Returns as handshake_run(). */
+static int haggle(struct conn *conn)
 {
     uint32_t client_flags;
     enum option_outcome outcome = OPTION_NEXT;
@@ -445,4 +205,11 @@ int handshake_run(struct conn *conn)
     if (outcome == OPTION_CHOSEN && conn_get_state(conn) < CONN_CLOSING)
         return 1;
     return outcome == OPTION_FAILED ? -1 : 0;
+}
+
+int handshake_run(struct conn *conn)
+{
+    if (conn->policy->is_oldstyle)
+        return choose_oldstyle(conn) == OPTION_CHOSEN ? 1 : -1;
+    return haggle(conn);
 }

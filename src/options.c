@@ -418,11 +418,6 @@ static int refuse_not_yet(const struct options *options)
         const char *name;
     } list[] = {
         { options->group, "-g/--group" },
-        { policy->handshake_flags != (NBD_FLAG_FIXED_NEWSTYLE | NBD_FLAG_NO_ZEROES),
-          "--mask-handshake" },
-        { policy->refuses_meta_contexts, "--no-mc" },
-        { policy->refuses_structured_replies, "--no-sr" },
-        { policy->is_oldstyle, "-o/--oldstyle" },
         { options->selinux_label, "--selinux-label" },
         { options->locks_memory, "--swap" },
         { policy->tls == TLS_ON || policy->tls == TLS_REQUIRE, "--tls" },

@@ -90,8 +90,7 @@ $line
 
 @test "each option of nbdkit that is not there yet is refused by its name" {
     for option in --filter=cow "-g x" \
-        --group=x --mask-handshake=0 --no-mc --no-meta-contexts \
-        --no-sr --no-structured-replies -o --oldstyle --old-style \
+        --group=x \
         --selinux-label=x --swap --tls=on --tls-certificates=x --tls-priority=x \
         --tls-psk=x --tls-verify-peer "-u x" --user=x; do
         # shellcheck disable=SC2086
