@@ -93,15 +93,25 @@ static struct timespec make_deadline(unsigned sec, unsigned nsec)
 }
 
 /* Sleeps where there is no connection. Returns false if the server is stopping. */
-static bool sleep_alone(const struct timespec *duration)
+static bool sleep_alone(const struct timespec *deadline)
 {
     struct pollfd stop = { .fd = quit_get_fd(), .events = POLLIN };
-    int ready;
+    struct timespec left;
 
-    do {
-        ready = ppoll(&stop, 1, duration, NULL);
-    } while (ready < 0 && errno == EINTR && !quit_is_stopping());
-    return ready == 0;
+    while (!quit_is_stopping()) {
+        clock_gettime(CLOCK_MONOTONIC, &left);
+        left.tv_sec = deadline->tv_sec - left.tv_sec;
+        left.tv_nsec = deadline->tv_nsec - left.tv_nsec;
+        if (left.tv_nsec < 0) {
+            left.tv_sec--;
+            left.tv_nsec += 1000000000;
+        }
+        if (left.tv_sec < 0)
+            return true;
+        /* Whether it ends in time, by a signal or by the stop, the loop looks again. */
+        ppoll(&stop, 1, &left, NULL);
+    }
+    return false;
 }
 
 int nbdkit_nanosleep(unsigned sec, unsigned nsec)
@@ -112,8 +122,7 @@ int nbdkit_nanosleep(unsigned sec, unsigned nsec)
         return -1;
     }
     struct timespec deadline = make_deadline(sec, nsec);
-    struct timespec duration = { (time_t)sec + nsec / 1000000000, nsec % 1000000000 };
-    if (current_conn ? conn_sleep(current_conn, &deadline) : sleep_alone(&duration))
+    if (current_conn ? conn_sleep(current_conn, &deadline) : sleep_alone(&deadline))
         return 0;
     log_error("nbdkit_nanosleep: woken early: the server is stopping or the client is gone");
     current_error = ESHUTDOWN;

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
  * The public nbdkit_* functions that read passwords and complete paths.
- * Entered by any thread, mostly the main thread at start-up; calls log.
+ * Entered by any thread, mostly the main thread at start-up; calls log and api.
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,44 +16,56 @@
 #define NBDKIT_API_VERSION 2
 #include "nbdkit-plugin.h"
 
-/* Reads one line without its newline. Takes over fd. Returns 0, or -1 after logging. */
-static int read_line(const char *from, int fd, char **password)
-{
-    FILE *file = fdopen(fd, "r");
-    char *line = NULL;
-    size_t capacity = 0;
+/* A limit, so that password=+/dev/zero ends. */
+enum { PASSWORD_MAX_BYTES = 1024 * 1024 };
 
-    if (!file) {
-        log_error("password: %s: %m", from);
-        close(fd);
-        return -1;
-    }
-    errno = 0;
-    ssize_t length = getline(&line, &capacity, file);
-    /* An empty file is an empty password; an error is not. */
-    if (length < 0 && errno != 0) {
-        log_error("password: cannot read it from %s: %m", from);
+/* Reads one line without its newline. Returns it, to be freed, or NULL after logging. */
+static char *read_line(const char *from, FILE *file)
+{
+    char *line = calloc(1, PASSWORD_MAX_BYTES + 2);
+
+    if (!line || (!fgets(line, PASSWORD_MAX_BYTES + 2, file) && ferror(file))) {
+        log_error("cannot read a password from %s: %m", from);
         free(line);
-        fclose(file);
-        return -1;
+        return NULL;
     }
-    fclose(file);
-    if (length > 0 && line[length - 1] == '\n')
-        line[length - 1] = '\0';
-    *password = length < 0 ? strdup("") : line;
-    if (length < 0)
-        free(line);
-    return *password ? 0 : -1;
+    /* An empty file is an empty password. */
+    size_t length = strcspn(line, "\n");
+    line[length] = '\0';
+    if (length <= PASSWORD_MAX_BYTES)
+        return line;
+    log_error("the password in %s is longer than %d bytes", from, PASSWORD_MAX_BYTES);
+    free(line);
+    errno = EFBIG;
+    return NULL;
 }
 
-static int read_from_terminal(char **password)
+/* The same from a descriptor, which it closes. */
+static char *read_line_of(const char *from, int fd)
+{
+    FILE *file = fdopen(fd, "r");
+
+    if (!file) {
+        log_error("cannot read a password from %s: %m", from);
+        close(fd);
+        return NULL;
+    }
+    char *line = read_line(from, file);
+    int error = errno;
+    fclose(file);
+    errno = error;
+    return line;
+}
+
+static char *read_from_terminal(void)
 {
     struct termios saved;
 
     if (!nbdkit_stdio_safe() || tcgetattr(STDIN_FILENO, &saved) < 0) {
-        log_error("password=- reads from a terminal, but standard input is none; "
-                  "use password=+FILE or password=-FD");
-        return -1;
+        log_error("password - is read from a terminal, but standard input is none; use +FILE or "
+                  "-FD, the number of an open file descriptor");
+        errno = ENOTTY;
+        return NULL;
     }
     struct termios silent = saved;
     silent.c_lflag &= ~(tcflag_t)ECHO;
@@ -62,46 +73,78 @@ static int read_from_terminal(char **password)
     fflush(stdout);
     tcsetattr(STDIN_FILENO, TCSAFLUSH, &silent);
     int fd = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
-    int result = fd < 0 ? -1 : read_line("the terminal", fd, password);
+    char *line = read_line_of("the terminal", fd);
+    int error = errno;
     tcsetattr(STDIN_FILENO, TCSAFLUSH, &saved);
     putchar('\n');
     fflush(stdout);
-    return result;
+    errno = error;
+    return line;
 }
 
-static int read_from_descriptor(const char *number, char **password)
+static char *refuse_descriptor(const char *number, const char *why, int error)
+{
+    log_error("password -%s: %s", number, why);
+    errno = error;
+    return NULL;
+}
+
+static char *read_from_descriptor(const char *number)
 {
     int fd;
 
-    if (nbdkit_parse_int("password=-FD", number, &fd) < 0)
-        return -1;
-    if (fd > STDERR_FILENO)
-        return read_line("the file descriptor", fd, password);
-    log_error("password=-%s: standard input, output and error cannot be used", number);
-    return -1;
+    if (nbdkit_parse_int("password -FD", number, &fd) < 0)
+        return NULL;
+    if (fd <= STDERR_FILENO)
+        return refuse_descriptor(number,
+                                 "the descriptor must be 3 or more, because it is closed "
+                                 "when the password is read",
+                                 EINVAL);
+    /* exec(3) leaves none open that has the flag: such a descriptor is the server's own. */
+    int flags = fcntl(fd, F_GETFD);
+    if (flags < 0 || flags & FD_CLOEXEC)
+        return refuse_descriptor(number,
+                                 "no descriptor of this number is open; open it when the "
+                                 "program is started, as in 'nbdlab ... 9<FILE'",
+                                 EBADF);
+    return read_line_of("a file descriptor", fd);
 }
 
-static int read_from_file(const char *path, char **password)
+static char *read_from_file(const char *path)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC);
 
     if (fd >= 0)
-        return read_line(path, fd, password);
-    log_error("password=+%s: %m", path);
-    return -1;
+        return read_line_of(path, fd);
+    log_error("cannot read a password from %s: %m", *path ? path : "a file without a name");
+    return NULL;
+}
+
+static char *find_password(const char *value)
+{
+    if (strcmp(value, "-") == 0)
+        return read_from_terminal();
+    if (*value == '-')
+        return read_from_descriptor(value + 1);
+    if (*value == '+')
+        return read_from_file(value + 1);
+    char *copy = strdup(value);
+    if (!copy)
+        log_error("cannot keep a password: %m");
+    return copy;
 }
 
 int nbdkit_read_password(const char *value, char **password)
 {
-    *password = NULL;
-    if (strcmp(value, "-") == 0)
-        return read_from_terminal(password);
-    if (*value == '-')
-        return read_from_descriptor(value + 1, password);
-    if (*value == '+')
-        return read_from_file(value + 1, password);
-    *password = strdup(value);
+    *password = find_password(value);
     return *password ? 0 : -1;
+}
+
+static char *refuse_empty_path(void)
+{
+    log_error("a path is empty, but a file must have a name");
+    errno = EINVAL;
+    return NULL;
 }
 
 char *nbdkit_absolute_path(const char *path)
@@ -109,11 +152,8 @@ char *nbdkit_absolute_path(const char *path)
     CLEANUP_FREE char *folder = NULL;
     char *absolute;
 
-    if (!path || !*path) {
-        log_error("a path is empty, but a file must have a name");
-        errno = EINVAL;
-        return NULL;
-    }
+    if (!path || !*path)
+        return refuse_empty_path();
     if (*path == '/')
         return strdup(path);
     folder = getcwd(NULL, 0);
@@ -128,11 +168,8 @@ char *nbdkit_realpath(const char *path)
 {
     char *real;
 
-    if (!path || !*path) {
-        log_error("a path is empty, but a file must have a name");
-        errno = EINVAL;
-        return NULL;
-    }
+    if (!path || !*path)
+        return refuse_empty_path();
     real = realpath(path, NULL);
     if (!real)
         log_error("%s: %m", path);

@@ -103,19 +103,21 @@ char *nbdkit_peer_security_context(void)
 }
 
 /* This server has no TLS, so no client has a distinguished name. */
-static char *refuse_tls(const char *caller)
+static char *get_distinguished_name(const char *caller)
 {
-    log_error("%s: the client does not use TLS", caller);
-    errno = ENOTSUP;
+    if (api_get_conn())
+        return strdup("");
+    log_error("%s: no client is connected in this phase", caller);
+    errno = ENOTCONN;
     return NULL;
 }
 
 char *nbdkit_peer_tls_dn(void)
 {
-    return refuse_tls("nbdkit_peer_tls_dn");
+    return get_distinguished_name("nbdkit_peer_tls_dn");
 }
 
 char *nbdkit_peer_tls_issuer_dn(void)
 {
-    return refuse_tls("nbdkit_peer_tls_issuer_dn");
+    return get_distinguished_name("nbdkit_peer_tls_issuer_dn");
 }

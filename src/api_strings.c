@@ -4,6 +4,7 @@
  * those that belong to no connection. Entered by any thread; calls api, conn,
  * intern and log.
  */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,14 +34,21 @@ void api_free_strings(void)
     intern_free(&global_strings);
 }
 
+static const char *refuse_null(const char *caller)
+{
+    log_error("%s: there is no string, only NULL", caller);
+    errno = EINVAL;
+    return NULL;
+}
+
 const char *nbdkit_strdup_intern(const char *str)
 {
-    return api_intern(strdup(str));
+    return str ? api_intern(strdup(str)) : refuse_null("nbdkit_strdup_intern");
 }
 
 const char *nbdkit_strndup_intern(const char *str, size_t n)
 {
-    return api_intern(strndup(str, n));
+    return str ? api_intern(strndup(str, n)) : refuse_null("nbdkit_strndup_intern");
 }
 
 const char *nbdkit_vprintf_intern(const char *format, va_list args)

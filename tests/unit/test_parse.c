@@ -219,6 +219,7 @@ static void test_sizes(void)
     test_size("1\n", -1);
     test_size("-1K", -1);
     test_size("-99999999999999999999", -1);
+    test_size("-18446744073709551615", -1); /* strtoull(3) makes 1 of it */
     test_size("- 1", -1);
     test_size("+-1", -1);
     test_size("1Z", -1);
