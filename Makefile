@@ -5,6 +5,7 @@
 #   make check                everything a change must pass
 #   make check SANITIZE=address,undefined     the same under sanitizers
 #   make lint                 style and static analysis
+#   make TLS=0                without TLS, though GnuTLS is there
 #   make install DESTDIR= PREFIX=/usr/local [NBDKIT_COMPAT=1]
 
 VERSION = 0.1.0
@@ -18,8 +19,21 @@ MANDIR ?= $(PREFIX)/share/man
 PLUGINDIR ?= $(LIBDIR)/nbdlab/plugins
 COMPLETIONDIR ?= $(PREFIX)/share/bash-completion/completions
 PKGCONFIGDIR ?= $(LIBDIR)/pkgconfig
+SYSCONFDIR ?= /etc
 
 SANITIZE ?=
+
+# TLS is there where GnuTLS is.
+TLS_ORIGIN := $(origin TLS)
+TLS ?= $(shell pkg-config --exists 'gnutls >= 3.6.4' 2>/dev/null && echo 1 || echo 0)
+TLS := $(TLS)
+ifeq ($(TLS)$(TLS_ORIGIN)$(filter check demo lint clean,$(MAKECMDGOALS)),0undefined)
+$(info No GnuTLS here (Debian's package libgnutls28-dev), so the program will know no TLS.)
+endif
+ifeq ($(TLS),1)
+TLS_CFLAGS := $(shell pkg-config --cflags gnutls)
+TLS_LIBS := $(shell pkg-config --libs gnutls)
+endif
 
 # One line per step; V=1 shows the commands, V=2 nothing.
 V ?= 0
@@ -36,9 +50,14 @@ ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -pthread $(WARNINGS
 ALL_LDFLAGS = -pthread $(if $(SANITIZE),-fsanitize=$(SANITIZE)) $(LDFLAGS)
 PLUGIN_CFLAGS = $(ALL_CFLAGS) -fPIC -fvisibility=hidden -Iinclude
 DEFINES = -DNBDLAB_VERSION='"$(VERSION)"' -DPLUGIN_FOLDER='"$(PLUGINDIR)"' \
-          -DBIN_FOLDER='"$(BINDIR)"' -DMAN_FOLDER='"$(MANDIR)"'
+          -DBIN_FOLDER='"$(BINDIR)"' -DMAN_FOLDER='"$(MANDIR)"' \
+          -DSYSCONF_FOLDER='"$(SYSCONFDIR)"'
 
-SERVER_OBJECTS = $(patsubst src/%.c,$(B)/src/%.o,$(wildcard src/*.c))
+PLAIN_OBJECTS = $(patsubst src/%.c,$(B)/src/%.o,\
+                $(filter-out src/tls.c src/tls_credentials.c,$(wildcard src/*.c)))
+TLS_OBJECTS = $(B)/src/tls.o $(B)/src/tls_credentials.o
+SERVER_OBJECTS = $(if $(filter 1,$(TLS)),\
+                 $(filter-out %/tls_absent.o,$(PLAIN_OBJECTS)) $(TLS_OBJECTS),$(PLAIN_OBJECTS))
 SH_COMMON = $(filter-out sh-plugin/sh.c sh-plugin/eval.c,$(wildcard sh-plugin/*.c))
 sh_SOURCES = sh-plugin/sh.c $(SH_COMMON)
 eval_SOURCES = sh-plugin/eval.c $(SH_COMMON)
@@ -64,13 +83,21 @@ nbdlab: $(B)/nbdlab
 # Objects depend on the flags they were built with.
 $(B)/flags: FORCE
 	@mkdir -p $(@D)
-	@echo '$(CC) $(ALL_CFLAGS) $(DEFINES) $(ALL_LDFLAGS)' | cmp -s - $@ || \
-	 echo '$(CC) $(ALL_CFLAGS) $(DEFINES) $(ALL_LDFLAGS)' >$@
+	@echo '$(CC) $(ALL_CFLAGS) $(DEFINES) $(ALL_LDFLAGS) TLS=$(TLS)' | cmp -s - $@ || \
+	 echo '$(CC) $(ALL_CFLAGS) $(DEFINES) $(ALL_LDFLAGS) TLS=$(TLS)' >$@
 FORCE:
 
 $(B)/nbdlab: $(SERVER_OBJECTS) src/symbols.list
 	$(call say,LINK)
-	$(Q)$(CC) $(ALL_LDFLAGS) -Wl,--dynamic-list=src/symbols.list -o $@ $(SERVER_OBJECTS) -ldl -lm
+	$(Q)$(CC) $(ALL_LDFLAGS) -Wl,--dynamic-list=src/symbols.list -o $@ $(SERVER_OBJECTS) \
+	 -ldl -lm $(TLS_LIBS)
+
+# What a machine without GnuTLS gets, for the tests.
+$(B)/nbdlab-without-tls: $(PLAIN_OBJECTS) src/symbols.list
+	$(call say,LINK)
+	$(Q)$(CC) $(ALL_LDFLAGS) -Wl,--dynamic-list=src/symbols.list -o $@ $(PLAIN_OBJECTS) -ldl -lm
+
+$(TLS_OBJECTS): ALL_CFLAGS += $(TLS_CFLAGS)
 
 $(B)/src/%.o: src/%.c $(B)/flags
 	@mkdir -p $(@D)
@@ -95,7 +122,7 @@ $(B)/plugins/nbdkit-$(1)-plugin.so: $$($(1)_SOURCES:%.c=$(B)/%.o)
 endef
 $(foreach name,$(PLUGIN_NAMES),$(eval $(call PLUGIN_RULE,$(name))))
 
-tests: all $(UNIT_TESTS) $(TEST_PLUGINS)
+tests: all $(B)/nbdlab-without-tls $(UNIT_TESTS) $(TEST_PLUGINS)
 
 $(B)/tests/test_%: tests/unit/test_%.c $(B)/flags
 	@mkdir -p $(@D)

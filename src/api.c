@@ -14,6 +14,7 @@
 #define NBDKIT_API_VERSION 2
 #include "nbdkit-plugin.h"
 #include "quit.h"
+#include "transport.h"
 
 static _Thread_local struct conn *current_conn;
 static _Thread_local int current_error;
@@ -144,7 +145,7 @@ const char *nbdkit_export_name(void)
 int nbdkit_is_tls(void)
 {
     if (current_conn)
-        return 0;
+        return transport_get_tls(current_conn->transport) != NULL;
     log_error("nbdkit_is_tls: no client is connected in this phase");
     errno = EINVAL;
     return -1;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
  * The public nbdkit_* functions about the client at the other end. Entered by
- * any thread that serves a callback; calls api, conn, transport and log.
+ * any thread that serves a callback; calls api, conn, transport, tls and log.
  */
 #include <errno.h>
 #include <limits.h>
@@ -13,6 +13,7 @@
 #include "log.h"
 #define NBDKIT_API_VERSION 2
 #include "nbdkit-plugin.h"
+#include "tls.h"
 #include "transport.h"
 
 /* The client's socket, or -1 after logging that `caller` has none. */
@@ -102,22 +103,29 @@ char *nbdkit_peer_security_context(void)
     return strndup(label, length);
 }
 
-/* This server has no TLS, so no client has a distinguished name. */
-static char *get_distinguished_name(const char *caller)
+/* One of the names in the client's certificate; "" for a client that showed none. */
+static char *get_name(const char *caller, const char *(*get)(const struct tls *))
 {
-    if (api_get_conn())
-        return strdup("");
-    log_error("%s: no client is connected in this phase", caller);
-    errno = ENOTCONN;
-    return NULL;
+    struct conn *conn = api_get_conn();
+
+    if (!conn) {
+        log_error("%s: no client is connected in this phase", caller);
+        errno = ENOTCONN;
+        return NULL;
+    }
+    const struct tls *tls = transport_get_tls(conn->transport);
+    char *name = strdup(tls ? get(tls) : "");
+    if (!name)
+        log_error("%s: %m", caller);
+    return name;
 }
 
 char *nbdkit_peer_tls_dn(void)
 {
-    return get_distinguished_name("nbdkit_peer_tls_dn");
+    return get_name("nbdkit_peer_tls_dn", tls_get_peer_dn);
 }
 
 char *nbdkit_peer_tls_issuer_dn(void)
 {
-    return get_distinguished_name("nbdkit_peer_tls_issuer_dn");
+    return get_name("nbdkit_peer_tls_issuer_dn", tls_get_peer_issuer_dn);
 }

@@ -37,6 +37,8 @@ struct conn *conn_new(struct transport *transport, unsigned number, const struct
 
 void conn_free(struct conn *conn)
 {
+    if (conn_get_state(conn) != CONN_DEAD)
+        transport_say_goodbye(conn->transport);
     transport_close(conn->transport);
     intern_free(&conn->intern);
     pthread_cond_destroy(&conn->state_changed);

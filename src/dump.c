@@ -15,6 +15,7 @@
 #define NBDKIT_API_VERSION 2
 #include "nbdkit-plugin.h"
 #include "plugin.h"
+#include "tls_credentials.h"
 
 #define CALLBACK(member)                                                                           \
     {                                                                                              \
@@ -81,11 +82,12 @@ void dump_config(void)
     printf("name=%s\n", log_get_program());
     printf("nbdlab_version=%s\n", NBDLAB_VERSION);
     printf("plugindir=%s\n", folder ? folder : PLUGIN_FOLDER);
+    printf("root_tls_certificates_dir=%s/pki/nbdkit\n", SYSCONF_FOLDER);
     printf("run_default_socket=Unix\n");
     printf("selinux=no\n");
     printf("soext=so\n");
     printf("timeout_option=yes\n");
-    printf("tls=no\n");
+    printf("tls=%s\n", tls_credentials_is_built() ? "yes" : "no");
     printf("version=%s\n", NBDKIT_VERSION_STRING);
     printf("version_major=%d\n", NBDKIT_VERSION_MAJOR);
     printf("version_minor=%d\n", NBDKIT_VERSION_MINOR);

@@ -20,7 +20,13 @@
 #include "nbdkit-plugin.h"
 #include "plugin.h"
 #include "policy.h"
+#include "transport.h"
 #include "wire.h"
+
+static bool is_tls(const struct conn *conn)
+{
+    return transport_get_tls(conn->transport);
+}
 
 /* Enters the plugin. Returns 0, or -1 where the connection has no use for answers any more. */
 static int begin(struct conn *conn)
@@ -190,7 +196,7 @@ const char *export_get_default_name(struct conn *conn)
         return "";
     if (begin(conn) < 0)
         return NULL;
-    const char *name = table->default_export(conn->policy->is_readonly, 0);
+    const char *name = table->default_export(conn->policy->is_readonly, is_tls(conn));
     plugin_leave(conn);
     return name && exports_is_valid_string(name) ? name : NULL;
 }
@@ -306,7 +312,7 @@ int export_list(struct conn *conn, struct nbdkit_exports *exports)
     if (table->list_exports) {
         if (begin(conn) < 0)
             return -1;
-        result = table->list_exports(conn->policy->is_readonly, 0, exports);
+        result = table->list_exports(conn->policy->is_readonly, is_tls(conn), exports);
         plugin_leave(conn);
     }
     if (result < 0)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
  * Owns the handshake phase: the greeting, and reading options. Entered by the
- * session's thread; calls choose and meta, conn and transport.
+ * session's thread; calls choose, meta and starttls, conn and transport.
  */
 #include "handshake.h"
 
@@ -19,6 +19,7 @@
 #include "option.h"
 #include "policy.h"
 #include "quit.h"
+#include "starttls.h"
 #include "transport.h"
 #include "wire.h"
 
@@ -76,6 +77,7 @@ static enum option_outcome (*const option_functions[])(struct conn *, const stru
     [NBD_OPT_EXPORT_NAME] = choose_by_name,
     [NBD_OPT_ABORT] = do_abort,
     [NBD_OPT_LIST] = choose_list,
+    [NBD_OPT_STARTTLS] = starttls_do,
     [NBD_OPT_INFO] = choose_by_info,
     [NBD_OPT_GO] = choose_by_info,
     [NBD_OPT_STRUCTURED_REPLY] = do_structured_reply,
@@ -94,6 +96,8 @@ static enum option_outcome do_option(struct conn *conn, const struct option *opt
         option->number != NBD_OPT_EXPORT_NAME)
         return option_reply_error(conn, option, NBD_REP_ERR_SHUTDOWN,
                                   "the server is shutting down");
+    if (starttls_is_missing(conn, option))
+        return starttls_refuse(conn, option);
     if (option->number < OPTION_COUNT && option_functions[option->number])
         return option_functions[option->number](conn, option);
     return refuse_unknown(conn, option);
@@ -119,6 +123,8 @@ static enum option_outcome refuse_long_option(struct conn *conn, const struct op
     int got = transport_skip(conn->transport, option->length);
     if (got <= 0)
         return end_of_input(conn, got, false);
+    if (starttls_is_missing(conn, option))
+        return starttls_refuse(conn, option);
     return option_reply_error(conn, option, NBD_REP_ERR_TOO_BIG,
                               "the option is longer than 65536 bytes");
 }

@@ -71,7 +71,7 @@ static int serve(const struct options *options, struct server_config *config)
     return start_serving(options, config);
 }
 
-static int run_action(const struct options *options)
+static int run_action(struct options *options)
 {
     struct listen_sockets sockets = { .count = 0 };
     struct server_config config = {
@@ -84,8 +84,9 @@ static int run_action(const struct options *options)
 
     if (options->action != ACTION_SERVE)
         return facts_print(options);
-    int result = serve(options, &config);
+    int result = setup_tls(options) < 0 ? -1 : serve(options, &config);
     listen_close(&sockets);
+    setup_forget_tls(options);
     return result < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 

@@ -420,11 +420,6 @@ static int refuse_not_yet(const struct options *options)
         { options->group, "-g/--group" },
         { options->selinux_label, "--selinux-label" },
         { options->locks_memory, "--swap" },
-        { policy->tls == TLS_ON || policy->tls == TLS_REQUIRE, "--tls" },
-        { options->tls_certificates, "--tls-certificates" },
-        { options->tls_priority, "--tls-priority" },
-        { options->tls_psk, "--tls-psk" },
-        { options->verifies_tls_peer, "--tls-verify-peer" },
         { options->user, "-u/--user" },
         { policy->in_flight_max_bytes != IN_FLIGHT_DEFAULT_BYTES, "--bytes-in-flight" },
     };
@@ -458,6 +453,9 @@ static int settle(struct options *options)
     if (options->is_single && options->prints_uri)
         return refuse_combination("-s cannot be used together with --print-uri: nobody can "
                                   "connect to standard input and output");
+    if (options->policy.is_oldstyle && options->policy.tls == TLS_REQUIRE)
+        return refuse_combination("-o cannot be used together with --tls=require: the oldstyle "
+                                  "protocol has no TLS");
     if (!options->is_vsock && options->port > UINT16_MAX) {
         log_error("-p/--port: %u is not a TCP port, which is a number from 0 to 65535",
                   options->port);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * Loads and configures the plugin. Owns nothing. Entered by the main thread;
- * calls locate and plugin.
+ * Loads and configures the plugin and TLS. Owns nothing. Entered by the main
+ * thread; calls locate, plugin and tls_credentials.
  */
 #include "setup.h"
 
@@ -10,6 +10,7 @@
 #include "locate.h"
 #include "options.h"
 #include "plugin.h"
+#include "tls_credentials.h"
 
 int setup_load(const struct options *options)
 {
@@ -30,4 +31,22 @@ int setup_configure(const struct options *options)
         if (plugin_configure(*parameter, parameter == options->parameters) < 0)
             return -1;
     return 0;
+}
+
+int setup_tls(struct options *options)
+{
+    struct tls_sources sources = {
+        .certificates = options->tls_certificates,
+        .psk = options->tls_psk,
+        .priority = options->tls_priority,
+        .verifies_peer = options->verifies_tls_peer,
+    };
+
+    return tls_credentials_settle(&options->policy, &sources);
+}
+
+void setup_forget_tls(struct options *options)
+{
+    tls_credentials_free(options->policy.tls_credentials);
+    options->policy.tls_credentials = NULL;
 }

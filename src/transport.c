@@ -2,6 +2,7 @@
 /*
  * Owns the descriptors of a client's stream and the bytes that were read
  * ahead. Entered by the connection's threads and, to wake them, by any.
+ * Calls tls.
  */
 #include "transport.h"
 
@@ -17,6 +18,9 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "log.h"
+#include "tls.h"
+
 enum {
     READ_AHEAD_BYTES = 16 * 1024,
     SLOW_CLIENT_MS = 5000,
@@ -24,6 +28,7 @@ enum {
 };
 
 struct transport {
+    struct tls *tls; /* NULL: plain; the session's thread sets it, before it has workers */
     int in_fd;
     int out_fd;
     int stop_fd;
@@ -88,6 +93,7 @@ struct transport *transport_new(int in_fd, int out_fd, int stop_fd)
 
     if (!transport)
         return NULL;
+    transport->tls = NULL;
     transport->in_fd = in_fd;
     transport->out_fd = out_fd;
     transport->stop_fd = stop_fd;
@@ -160,13 +166,43 @@ static ssize_t read_socket(struct transport *transport, void *buffer, size_t len
     return recv(transport->in_fd, buffer, length, 0);
 }
 
+/* May more be read, though nobody has to wait for it? Returns as wait_for_input(). */
+static int check_reader(struct transport *transport)
+{
+    struct pollfd wake = { .fd = transport->reader_wake_fd, .events = POLLIN };
+
+    if (get_patience_ms(transport) == 0) {
+        errno = ETIMEDOUT;
+        return -1;
+    }
+    return transport->is_socket || poll(&wake, 1, 0) <= 0;
+}
+
+/* The session may have read ahead: it is asked before the descriptor is waited for. */
+static ssize_t read_tls(struct transport *transport, void *buffer, size_t length)
+{
+    int ready = check_reader(transport);
+
+    while (ready > 0) {
+        ssize_t got = tls_recv(transport->tls, buffer, length);
+        if (got >= 0 || errno != EAGAIN)
+            return got;
+        ready = wait_for_input(transport);
+    }
+    return ready;
+}
+
 static ssize_t read_some(struct transport *transport, void *buffer, size_t length)
 {
     ssize_t got;
 
     do {
-        got = transport->is_socket ? read_socket(transport, buffer, length)
-                                   : read_pipe(transport, buffer, length);
+        if (transport->tls)
+            got = read_tls(transport, buffer, length);
+        else if (transport->is_socket)
+            got = read_socket(transport, buffer, length);
+        else
+            got = read_pipe(transport, buffer, length);
     } while (got < 0 && errno == EINTR);
     return got;
 }
@@ -240,6 +276,8 @@ static ssize_t write_some(struct transport *transport, struct iovec *vectors, in
 {
     struct msghdr message = { .msg_iov = vectors, .msg_iovlen = (size_t)count };
 
+    if (transport->tls)
+        return tls_send(transport->tls, vectors, count);
     if (transport->is_socket)
         return sendmsg(transport->out_fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
     return writev(transport->out_fd, vectors, count);
@@ -291,14 +329,29 @@ static int advance(struct iovec *vectors, int count, size_t sent)
     return i;
 }
 
+/* Waits where that is why nothing could be sent. Returns 0 to try again, or -1 with errno. */
+static int retry_sending(struct transport *transport)
+{
+    if (errno == EINTR)
+        return 0;
+    return errno == EAGAIN ? wait_for_room(transport) : -1;
+}
+
+/* Sends what a session of TLS keeps. Returns 0, or -1 with errno. */
+static int flush(struct transport *transport)
+{
+    while (transport->tls && tls_flush(transport->tls) < 0)
+        if (retry_sending(transport) < 0)
+            return -1;
+    return 0;
+}
+
 int transport_send(struct transport *transport, struct iovec *vectors, int count)
 {
     while (count > 0) {
         ssize_t sent = write_some(transport, vectors, count);
         if (sent < 0) {
-            if (errno == EINTR)
-                continue;
-            if (errno != EAGAIN || wait_for_room(transport) < 0)
+            if (retry_sending(transport) < 0)
                 return -1;
             continue;
         }
@@ -306,7 +359,57 @@ int transport_send(struct transport *transport, struct iovec *vectors, int count
         vectors += done;
         count -= done;
     }
-    return 0;
+    return flush(transport);
+}
+
+size_t transport_count_ahead(const struct transport *transport)
+{
+    return transport->end - transport->begin;
+}
+
+/* Goes on until the handshake is over. Returns 0, or -1 when the connection is of no use. */
+static int shake_hands(struct transport *transport)
+{
+    int ready = 1;
+
+    while (ready > 0) {
+        int result = tls_shake_hands(transport->tls);
+        bool is_waiting = result < 0 && errno == EAGAIN;
+        if (result == 0 || is_waiting)
+            result = flush(transport);
+        else
+            tls_flush(transport->tls); /* an alert, if there is room for it */
+        if (!is_waiting || result < 0)
+            return result;
+        ready = wait_for_input(transport);
+    }
+    return -1;
+}
+
+int transport_start_tls(struct transport *transport, const struct tls_credentials *credentials)
+{
+    transport->tls = tls_new(credentials, transport->in_fd, transport->out_fd);
+    if (transport->tls && shake_hands(transport) == 0)
+        return 0;
+    if (transport->tls)
+        tls_free(transport->tls);
+    transport->tls = NULL;
+    return -1;
+}
+
+const struct tls *transport_get_tls(const struct transport *transport)
+{
+    return transport->tls;
+}
+
+void transport_say_goodbye(struct transport *transport)
+{
+    if (!transport->tls)
+        return;
+    /* Not for good, even where the client takes nothing any more. */
+    transport_set_deadline(transport, SLOW_CLIENT_MS);
+    tls_say_goodbye(transport->tls);
+    flush(transport);
 }
 
 static void raise_event(int fd)
@@ -380,6 +483,8 @@ void transport_close(struct transport *transport)
         shutdown(transport->out_fd, SHUT_WR);
         drain_input(transport);
     }
+    if (transport->tls)
+        tls_free(transport->tls);
     close(transport->in_fd);
     if (transport->out_fd != transport->in_fd)
         close(transport->out_fd);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A byte stream to a client: a socket, or a pair of pipes. Reading is
+ * A byte stream to a client: a socket, or a pair of pipes, with or without
+ * TLS on it. Reading is
  * buffered, so that requests that arrive together are read together; writing
  * gathers. One thread reads at a time and one writes at a time (the locks are
  * the caller's); any thread may wake them.
@@ -13,6 +14,8 @@
 #include <stdint.h>
 #include <sys/uio.h>
 
+struct tls;
+struct tls_credentials;
 struct transport;
 
 /*
@@ -56,6 +59,26 @@ bool transport_clear_deadline(struct transport *transport);
 
 /* Has the client closed its end, whatever is still to be read? Any thread. */
 bool transport_is_hung_up(const struct transport *transport);
+
+/* How many bytes were read ahead, and not asked for yet. The reader. */
+size_t transport_count_ahead(const struct transport *transport);
+
+/*
+ * From now on the stream is encrypted: shakes hands with the client. Returns
+ * 0, or -1 after logging, and then the stream is of no more use. Session's
+ * thread, while it has no workers.
+ */
+int transport_start_tls(struct transport *transport, const struct tls_credentials *credentials);
+
+/* The stream's TLS, or NULL where it is plain. */
+const struct tls *transport_get_tls(const struct transport *transport);
+
+/*
+ * Tells a client on TLS that nothing more will come, so that it knows that
+ * nobody has cut the stream. Waits up to five seconds for a client that does
+ * not read. Before transport_close(), unless the stream was given up.
+ */
+void transport_say_goodbye(struct transport *transport);
 
 /* The descriptor of the client's socket, or -1 where the client is on pipes. */
 int transport_get_socket(const struct transport *transport);

@@ -91,8 +91,7 @@ $line
 @test "each option of nbdkit that is not there yet is refused by its name" {
     for option in --filter=cow "-g x" \
         --group=x \
-        --selinux-label=x --swap --tls=on --tls-certificates=x --tls-priority=x \
-        --tls-psk=x --tls-verify-peer "-u x" --user=x; do
+        --selinux-label=x --swap "-u x" --user=x; do
         # shellcheck disable=SC2086
         refused "is not supported yet" $option -f -U "$SOCK" memory 1M
         contains "$output" "option -"

@@ -1,0 +1,86 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# Certificates and keys for tests of TLS, made once for a file of tests:
+#
+#   make_pki FOLDER   then FOLDER has
+#     server          what --tls-certificates wants, for localhost; server-crl with a revocation list
+#     client          what clients want, with a certificate; anonymous without one
+#     expired-client, future-client, revoked-client, other-client, server-as-client
+#     expired-server, other-server, stale-crl
+#     keys.psk        alice and bob; wrong.psk: alice with another key, and mallory
+
+# certificate FOLDER NAME CA LINE...: FOLDER/NAME-cert.pem and NAME-key.pem, signed by the folder CA.
+certificate() {
+    local folder=$1 name=$2 ca=$3
+    shift 3
+    mkdir -p "$folder"
+    certtool --generate-privkey --key-type=ecdsa --outfile "$folder/$name-key.pem"
+    printf '%s\n' "organization = Big Co" "country = US" encryption_key signing_key "$@" \
+        >"$folder/$name.info"
+    certtool --generate-certificate --load-ca-certificate "$ca/ca-cert.pem" \
+        --load-ca-privkey "$ca/ca-key.pem" --load-privkey "$folder/$name-key.pem" \
+        --template "$folder/$name.info" --outfile "$folder/$name-cert.pem"
+}
+
+# authority FOLDER NAME: an authority that signs certificates.
+authority() {
+    mkdir -p "$1"
+    certtool --generate-privkey --key-type=ecdsa --outfile "$1/ca-key.pem"
+    printf '%s\n' "cn = $2" ca cert_signing_key crl_signing_key >"$1/ca.info"
+    certtool --generate-self-signed --load-privkey "$1/ca-key.pem" --template "$1/ca.info" \
+        --outfile "$1/ca-cert.pem"
+}
+
+# revocations FOLDER LINE...: FOLDER/ca-crl.pem, which revokes the certificate of revoked-client.
+revocations() {
+    local folder=$1
+    shift
+    printf '%s\n' "crl_number = 1" "$@" >crl.info
+    certtool --generate-crl --load-ca-certificate ca/ca-cert.pem --load-ca-privkey ca/ca-key.pem \
+        --load-certificate revoked-client/client-cert.pem --template crl.info \
+        --outfile "$folder/ca-crl.pem"
+}
+
+make_certificates() {
+    local past=("activation_date = \"2020-01-01 00:00:00 UTC\""
+        "expiration_date = \"2020-02-01 00:00:00 UTC\"")
+    local future=("activation_date = \"2090-01-01 00:00:00 UTC\"")
+    local server=("cn = localhost" "dns_name = localhost" "ip_address = 127.0.0.1" tls_www_server)
+    local client=("cn = client.example" "locality = New York" tls_www_client)
+    authority ca "Lab CA"
+    authority other-ca "Other CA"
+    certificate server server ca "${server[@]}"
+    certificate expired-server server ca "${server[@]}" "${past[@]}"
+    certificate other-server server other-ca "${server[@]}"
+    certificate client client ca "${client[@]}"
+    certificate expired-client client ca "${client[@]}" "${past[@]}"
+    certificate future-client client ca "${client[@]}" "${future[@]}"
+    certificate revoked-client client ca "${client[@]}"
+    certificate other-client client other-ca "${client[@]}"
+    certificate server-as-client client ca "${server[@]}"
+    mkdir anonymous
+    for folder in server expired-server client expired-client future-client revoked-client \
+        other-client server-as-client anonymous; do
+        cp ca/ca-cert.pem "$folder"
+    done
+    cp other-ca/ca-cert.pem other-server
+    cp -r server server-crl
+    cp -r server stale-crl
+    revocations server-crl "expiration_days = 1000"
+    revocations stale-crl "crl_this_update_date = \"2020-01-01 00:00:00 UTC\"" \
+        "crl_next_update_date = \"2020-02-01 00:00:00 UTC\""
+}
+
+make_keys() {
+    psktool -u alice -p keys.psk
+    psktool -u bob -p keys.psk
+    psktool -u alice -p wrong.psk
+    psktool -u mallory -p wrong.psk
+}
+
+make_pki() {
+    mkdir -p "$1"
+    (cd "$1" && set -e && make_certificates && make_keys) >"$1/log" 2>&1 ||
+        { tail -n 20 "$1/log"; return 1; }
+}
