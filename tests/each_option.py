@@ -29,8 +29,7 @@ HAS_VSOCK = os.path.exists("/dev/vsock")
 
 
 # Their effects come with their code.
-NOT_YET = ["--bytes-in-flight", "--group", "--log", "--mask-handshake", "--name", "--newstyle",
-           "--no-mc", "--no-sr", "--oldstyle", "--selinux-label", "--swap", "--tls",
+NOT_YET = ["--bytes-in-flight", "--group", "--selinux-label", "--swap", "--tls",
            "--tls-certificates", "--tls-priority", "--tls-psk", "--tls-verify-peer", "--user"]
 
 
@@ -193,7 +192,7 @@ def exit_with_parent(words):
                                    place.pidfile, *words, "memory", "1M"])
         try:
             until(lambda: lines(place.pidfile), "the server to start")
-            child = int(lines(place.dir + "/child")[0])
+            child = int(until(lambda: lines(place.dir + "/child"), "its process ID")[0])
             ready(place.sock)
         finally:
             parent.kill()
