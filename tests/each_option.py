@@ -312,7 +312,8 @@ def oldstyle(words):
         bad=["", "{dir}", "{dir}/no/such/folder/pid"])
 def pidfile(words):
     with Started(*words, where=("-U", "{dir}/sock", "--print-uri")) as server:
-        return lines(server.dir + "/lab.pid") == [str(server.process.pid)]
+        written = until(lambda: lines(server.pidfile), "a line in the pid file")
+        return written == [str(server.process.pid)] and server.pidfile.endswith("/lab.pid")
 
 
 @option("-p", "--port", value="0", base=TCP, bad=["", "x", "-1", "65536", "4294967296", "1 2"],
