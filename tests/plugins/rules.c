@@ -9,10 +9,12 @@
  *   emulate          FUA is for the server to do
  *   slow             a fast zero fails; lame: every zero fails with ENOTSUP
  *   error=NUMBER     reads, writes and all others fail with this errno
+ *   badflush         a flush fails with EIO
  *   map=SIZE         extents of this size: data, hole that is zero, zero, hole, and so on
  *   short            extents are told one at a time
  *   far              an extent is told to the end of the disk
- *   gate             a read at 64 KiB waits for a write there, of whichever connection
+ *   gate             a read at 64 KiB waits for a write there, of whichever connection, or for a
+ *                    file of the log's name with .open behind it
  *   tag=WORD         calls are recorded with this word before them
  *   name=ANYTHING    nothing; takes the rest of the name
  * Parameter: log=FILE, for what is recorded.
@@ -22,7 +24,6 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <pthread.h>
-#include <semaphore.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <time.h>
@@ -32,10 +33,11 @@
 
 #define THREAD_MODEL NBDKIT_THREAD_MODEL_PARALLEL
 
-enum { GATE_OFFSET = 64 << 10, GATE_WAIT_S = 30 };
+enum { GATE_OFFSET = 64 << 10, GATE_WAIT_MS = 30000 };
 
 static pthread_mutex_t disk_lock = PTHREAD_MUTEX_INITIALIZER;
-static sem_t gate;
+static unsigned gate_tokens; /* under disk_lock */
+static char *gate_path;
 
 struct disk {
     int64_t size;
@@ -44,7 +46,7 @@ struct disk {
     int error;
     bool lacks_write, lacks_flush, lacks_trim, lacks_zero, lacks_fast, lacks_extents;
     bool lacks_cache, lacks_multi, lacks_fua;
-    bool is_rotational, is_emulating, is_slow, is_lame, is_short, is_far, is_gated;
+    bool is_rotational, is_emulating, is_slow, is_lame, is_short, is_far, is_gated, has_bad_flush;
     char tag[64];
 };
 
@@ -55,14 +57,23 @@ static bool *find_switch(struct disk *disk, const char *word)
         const char *word;
         bool *where;
     } switches[] = {
-        { "no=write", &disk->lacks_write }, { "no=flush", &disk->lacks_flush },
-        { "no=trim", &disk->lacks_trim },   { "no=zero", &disk->lacks_zero },
-        { "no=fast", &disk->lacks_fast },   { "no=extents", &disk->lacks_extents },
-        { "no=cache", &disk->lacks_cache }, { "no=multi", &disk->lacks_multi },
-        { "no=fua", &disk->lacks_fua },     { "rotational", &disk->is_rotational },
-        { "emulate", &disk->is_emulating }, { "slow", &disk->is_slow },
-        { "lame", &disk->is_lame },         { "short", &disk->is_short },
-        { "far", &disk->is_far },           { "gate", &disk->is_gated },
+        { "no=write", &disk->lacks_write },
+        { "no=flush", &disk->lacks_flush },
+        { "no=trim", &disk->lacks_trim },
+        { "no=zero", &disk->lacks_zero },
+        { "no=fast", &disk->lacks_fast },
+        { "no=extents", &disk->lacks_extents },
+        { "no=cache", &disk->lacks_cache },
+        { "no=multi", &disk->lacks_multi },
+        { "no=fua", &disk->lacks_fua },
+        { "rotational", &disk->is_rotational },
+        { "emulate", &disk->is_emulating },
+        { "slow", &disk->is_slow },
+        { "lame", &disk->is_lame },
+        { "short", &disk->is_short },
+        { "far", &disk->is_far },
+        { "gate", &disk->is_gated },
+        { "badflush", &disk->has_bad_flush },
     };
 
     for (size_t i = 0; i < sizeof switches / sizeof switches[0]; i++)
@@ -110,12 +121,9 @@ static int read_name(struct disk *disk, const char *name)
 
 static int rules_config(const char *key, const char *value)
 {
-    return record_set_parameter(key, value) == 1 ? 0 : -1;
-}
-
-static int rules_get_ready(void)
-{
-    return sem_init(&gate, 0, 0);
+    if (record_set_parameter(key, value) != 1 || asprintf(&gate_path, "%s.open", value) == -1)
+        return -1;
+    return 0;
 }
 
 static int rules_list_exports(int readonly, int is_tls, struct nbdkit_exports *exports)
@@ -278,13 +286,32 @@ static void fill(uint64_t count, uint64_t offset, const void *data)
     pthread_mutex_unlock(&disk_lock);
 }
 
+static void open_gate(void)
+{
+    pthread_mutex_lock(&disk_lock);
+    gate_tokens++;
+    pthread_mutex_unlock(&disk_lock);
+}
+
+static bool is_open(void)
+{
+    pthread_mutex_lock(&disk_lock);
+    bool has_token = gate_tokens > 0;
+    gate_tokens -= has_token;
+    pthread_mutex_unlock(&disk_lock);
+    return has_token || access(gate_path, F_OK) == 0;
+}
+
 static int pass_gate(void)
 {
-    struct timespec deadline;
+    const struct timespec step = { .tv_nsec = 1000000 };
 
-    clock_gettime(CLOCK_REALTIME, &deadline);
-    deadline.tv_sec += GATE_WAIT_S;
-    return sem_timedwait(&gate, &deadline);
+    for (int waited_ms = 0; !is_open(); waited_ms++) {
+        if (waited_ms == GATE_WAIT_MS)
+            return fail(ETIMEDOUT);
+        nanosleep(&step, NULL);
+    }
+    return 0;
 }
 
 static int rules_pread(void *handle, void *buffer, uint32_t count, uint64_t offset, uint32_t flags)
@@ -295,7 +322,7 @@ static int rules_pread(void *handle, void *buffer, uint32_t count, uint64_t offs
     if (begin(disk, "read", count, offset, flags) == -1)
         return -1;
     if (disk->is_gated && offset == GATE_OFFSET && pass_gate() == -1)
-        return fail(EIO);
+        return -1;
     size_t length = get_bytes_in_memory(count, offset);
     pthread_mutex_lock(&disk_lock);
     if (length)
@@ -317,13 +344,17 @@ static int rules_pwrite(void *handle, const void *buffer, uint32_t count, uint64
         return -1;
     fill(count, offset, buffer);
     if (disk->is_gated && offset == GATE_OFFSET)
-        sem_post(&gate);
+        open_gate();
     return 0;
 }
 
 static int rules_flush(void *handle, uint32_t flags)
 {
-    return begin(handle, "flush", 0, 0, flags);
+    const struct disk *disk = handle;
+
+    if (begin(disk, "flush", 0, 0, flags) == -1)
+        return -1;
+    return disk->has_bad_flush ? fail(EIO) : 0;
 }
 
 static int rules_trim(void *handle, uint32_t count, uint64_t offset, uint32_t flags)
@@ -373,7 +404,6 @@ static int rules_extents(void *handle, uint32_t count, uint64_t offset, uint32_t
 static struct nbdkit_plugin plugin = {
     .name = "rules",
     .config = rules_config,
-    .get_ready = rules_get_ready,
     .list_exports = rules_list_exports,
     .default_export = rules_default_export,
     .open = rules_open,

@@ -179,6 +179,7 @@ class Bench:
 
     def __init__(self, target):
         self.target = target
+        self.is_ours = isinstance(target, Ours)
         self.clients, self.transcript = [], []
 
     def note(self, who, does, what):
