@@ -92,8 +92,8 @@ def explain(error):
     return traceback.format_exc().splitlines()
 
 
-PENDING = {"hole-chunks-sent", "error-chunk-text-is-the-disks", "status-minimum-block",
-           "maximum-of-the-disk", "errors-notsup", "errors-overflow"}
+PENDING = {"hole-chunks-sent", "status-minimum-block", "maximum-of-the-disk", "errors-notsup",
+           "errors-overflow"}
 
 
 def try_rule(rule, table):
