@@ -15,22 +15,22 @@ Rows run two at a time.  An argument picks the tests whose names it matches.
 """
 
 import concurrent.futures
-import contextlib
 import re
+import ssl
 import sys
 import traceback
 
 from lab import *
 
 ROWS = {}
+PKI = tempfile.mkdtemp(prefix="nbdlab-pki.")
 IS_ROOT = os.geteuid() == 0
 HAS_IPV6 = os.path.exists("/proc/net/if_inet6") and "0" * 31 + "1 " in open("/proc/net/if_inet6").read()
 HAS_VSOCK = os.path.exists("/dev/vsock")
 
 
 # Their effects come with their code.
-NOT_YET = ["--bytes-in-flight", "--group", "--selinux-label", "--swap", "--tls",
-           "--tls-certificates", "--tls-priority", "--tls-psk", "--tls-verify-peer", "--user"]
+NOT_YET = ["--bytes-in-flight", "--group", "--selinux-label", "--swap", "--user"]
 
 
 class Row:
@@ -84,11 +84,16 @@ def meaning(written):
 def shortest(name):
     """The shortest beginning of a long name that means nothing else."""
     return next(name[:length] for length in range(3, len(name) + 1)
-                if len(meaning(name[:length])) == 1)
+                if [name in row.names for row in meaning(name[:length])] == [True])
+
+
+def fill_in(words, folder):
+    """The words, with "{dir}" for the folder of a server and "{pki}" for certificates and keys."""
+    return [word.replace("{dir}", folder).replace("{pki}", PKI) for word in words]
 
 
 class Started(Server):
-    """A server with words that are put together here: "{dir}" in them is its folder."""
+    """A server that serves, with these words on its command line."""
 
     def __init__(self, *words, where=("-U", "{dir}/sock"), disk=("memory", "1M")):
         super().__init__(*words, *disk)
@@ -96,13 +101,15 @@ class Started(Server):
         self.start()
 
     def start(self):
-        self.where = [word.replace("{dir}", self.dir) for word in self.where]
-        self.args = [word.replace("{dir}", self.dir) for word in self.args]
+        self.where = fill_in(self.where, self.dir)
+        self.args = fill_in(self.args, self.dir)
         if any(word.endswith("/lab.pid") for word in self.args):
             self.pidfile = self.dir + "/lab.pid"
         super().start()
         if self.process.poll() is not None:
-            raise AssertionError("the server did not start:\n" + self.log)
+            said = self.log
+            self.__exit__()
+            raise AssertionError("the server did not start:\n" + said)
 
     @property
     def port(self):
@@ -144,6 +151,14 @@ def refuses(client, query, *args):
     except OptionError as error:
         return error.code == REP_ERR_UNSUP
     return False
+
+
+def is_served_tls(server, user="", **credentials):
+    """Whether nbdinfo is, over TLS and with nothing less."""
+    words = ["%s=%s" % (key.replace("_", "-"), value) for key, value in credentials.items()]
+    uri = "nbds+unix://%s/?%s" % (user and user + "@", "&".join(["socket=" + server.sock, *words]))
+    end = subprocess.run(["nbdinfo", "--size", uri], capture_output=True, timeout=BOUND_S)
+    return end.stdout == b"1048576\n"
 
 
 # The table.
@@ -392,29 +407,51 @@ def timeout(words):
         return comes_true(client.is_readable, words) and client.ending() in ("eof", "reset")
 
 
-@option("--tls", value="off", bad=["", "maybe", "2"])
+X509 = "--tls-certificates={pki}/server"
+
+
+@option("--tls", value="require", bad=["", "maybe", "2"])
 def tls(words):
-    raise NotImplementedError
+    with Started(X509, *words) as server:
+        client = connect(server.sock)
+        client.greet()
+        try:
+            client.go()
+        except OptionError as error:
+            return error.code == REP_ERR_TLS_REQD
+        return False
 
 
-@option("--tls-certificates", value="{dir}", bad=["", "{dir}/no/such/folder"])
+@option("--tls-certificates", value="{pki}/server", base=UNIX + ("--tls=require",),
+        bad=["", "{dir}", "{dir}/no/such/folder", "{pki}/anonymous", "{pki}/keys.psk"])
 def tls_certificates(words):
-    raise NotImplementedError
+    with Started(*words) as server:
+        return is_served_tls(server, tls_certificates=PKI + "/anonymous")
 
 
-@option("--tls-priority", value="NORMAL", bad=["", "NO SUCH PRIORITY"])
+@option("--tls-priority", value="NORMAL:-VERS-ALL:+VERS-TLS1.2", base=UNIX + (X509,),
+        bad=["", "NO SUCH PRIORITY", "NORMAL:+NOTHING"])
 def tls_priority(words):
-    raise NotImplementedError
+    with Started(X509, *words) as server:
+        client = connect(server.sock)
+        client.greet()
+        client.ask(OPT_STARTTLS)
+        context = ssl.create_default_context(cafile=PKI + "/anonymous/ca-cert.pem")
+        return context.wrap_socket(client.sock, server_hostname="localhost").version() == "TLSv1.2"
 
 
-@option("--tls-psk", value="{dir}/psk", bad=["", "{dir}/no/such/file"])
+@option("--tls-psk", value="{pki}/keys.psk",
+        bad=["", "{dir}", "{dir}/no/such/file", "{pki}/log", "/dev/null"])
 def tls_psk(words):
-    raise NotImplementedError
+    with Started(*words) as server:
+        return is_served_tls(server, user="alice", tls_psk_file=PKI + "/keys.psk")
 
 
 @option("--tls-verify-peer")
 def tls_verify_peer(words):
-    raise NotImplementedError
+    with Started(X509, *words) as server:
+        same(is_served_tls(server, tls_certificates=PKI + "/client"), True, "with a certificate")
+        return not is_served_tls(server, tls_certificates=PKI + "/anonymous")
 
 
 @option("-U", "--unix", value="{dir}/lab.sock", base=("-f", "-P", "{dir}/pid"),
@@ -493,6 +530,7 @@ CONFLICTS = [
     (["--vsock", "-U", "{dir}/sock"], "--vsock", "-U"),
     (["--vsock", "-i", "127.0.0.1"], "--vsock", "-i"),
     (["--vsock", "-s"], "--vsock", "-s"),
+    (["-o", "--tls=require"], "-o", "--tls"),
 ]
 
 
@@ -501,7 +539,7 @@ CONFLICTS = [
 def expect_refusal(words, *parts):
     """Status 1, one line with all parts in it, and nothing is left behind."""
     with Server() as place:
-        words = [word.replace("{dir}", place.dir) for word in words]
+        words = fill_in(words, place.dir)
         end = subprocess.run([NBDLAB, *words], stdin=subprocess.DEVNULL, capture_output=True,
                              env=place.environment, timeout=BOUND_S)
         text = end.stderr.decode(errors="replace")
@@ -610,9 +648,15 @@ def run_test(name):
     return None
 
 
+def make_pki():
+    subprocess.run(["bash", "-c", 'source "$0"; make_pki "$1"', TESTS + "/bats/pki.bash", PKI],
+                   check=True)
+
+
 def main():
     names = [name for name in TESTS_BY_NAME if not sys.argv[1:] or re.search(sys.argv[1], name)]
     print("1..%d" % len(names), flush=True)
+    make_pki()
     with concurrent.futures.ProcessPoolExecutor(2) as pool:
         for number, (name, problem) in enumerate(zip(names, pool.map(run_test, names)), 1):
             skipped = TESTS_BY_NAME[name][0]
@@ -623,4 +667,7 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    finally:
+        shutil.rmtree(PKI)
