@@ -86,6 +86,49 @@ static int append(struct nbdkit_extents *extents, const struct extent *extent)
     return 0;
 }
 
+/* What all extents of the block that ends at `end` have in common; moves *extent behind them. */
+static uint32_t merge_block(const struct extent **extent, const struct extent *last, uint64_t end)
+{
+    uint32_t type = NBDKIT_EXTENT_HOLE | NBDKIT_EXTENT_ZERO;
+
+    while (*extent < last && (*extent)->offset < end) {
+        type &= (*extent)->type;
+        if ((*extent)->offset + (*extent)->length > end)
+            return type;
+        ++*extent;
+    }
+    bool is_whole = extent[0][-1].offset + extent[0][-1].length == end;
+    return is_whole ? type : 0;
+}
+
+int extents_align(struct nbdkit_extents *extents, uint32_t block, uint64_t size)
+{
+    struct nbdkit_extents aligned = *extents;
+    const struct extent *extent = extents->array, *last = extent + extents->count;
+    uint64_t at = extents->count ? extent->offset : size;
+
+    aligned.array = NULL;
+    aligned.count = aligned.capacity = 0;
+    while (extent < last) {
+        uint64_t covered = extent->offset + extent->length;
+        uint64_t end = covered == size ? size : covered - covered % block;
+        uint32_t type = extent->type;
+        if (end <= at) {
+            end = size - at < block ? size : at + block;
+            type = merge_block(&extent, last, end);
+        } else if (end == covered)
+            extent++;
+        if (append(&aligned, &(struct extent){ at, end - at, type }) < 0) {
+            free(aligned.array);
+            return -1;
+        }
+        at = end;
+    }
+    free(extents->array);
+    *extents = aligned;
+    return 0;
+}
+
 static int check_position(const struct nbdkit_extents *extents, uint64_t offset, uint64_t length)
 {
     if (extents->has_any && offset != extents->next)

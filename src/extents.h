@@ -26,6 +26,14 @@ struct nbdkit_extents *extents_new(uint64_t start, uint64_t end);
 /* The plugin is asked again, about what follows. Returns where that begins. */
 uint64_t extents_continue(struct nbdkit_extents *extents);
 
+/*
+ * Has every extent begin and end at a multiple of `block`, or at `size`, the
+ * end of the export. A block that is of several types becomes what all its
+ * parts are; what was not told of it counts as data. Returns 0 or -1 with
+ * errno.
+ */
+int extents_align(struct nbdkit_extents *extents, uint32_t block, uint64_t size);
+
 /* Public by its name alone: plugins that were compiled for nbdkit may import it. */
 void nbdkit_extents_free(struct nbdkit_extents *extents);
 

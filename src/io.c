@@ -266,11 +266,12 @@ static bool is_extendable(const struct nbdkit_extents *extents, bool is_one)
 int io_extents(struct conn *conn, struct io_range range, bool is_one,
                struct nbdkit_extents *extents)
 {
+    const struct conn_export *export = &conn->export;
     bool is_long = range.count > UINT32_MAX;
     uint64_t end = range.offset + range.count;
 
     PLUGIN_SCOPE(conn);
-    if (!conn->export.can_extents)
+    if (!export->can_extents)
         return nbdkit_add_extent(extents, range.offset, range.count, 0) < 0 ? errno : 0;
     int error = call_extents(conn, range, is_one, extents);
     /* What was learnt so far is an answer, too. */
@@ -284,5 +285,8 @@ int io_extents(struct conn *conn, struct io_range range, bool is_one,
             extents_continue(extents) == range.offset)
             break;
     }
+    if (!error && export->block_minimum > 1 &&
+        extents_align(extents, export->block_minimum, export->size_bytes) < 0)
+        return errno;
     return error;
 }

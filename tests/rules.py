@@ -92,7 +92,7 @@ def explain(error):
     return traceback.format_exc().splitlines()
 
 
-PENDING = {"hole-chunks-sent", "status-minimum-block", "maximum-of-the-disk", "errors-notsup",
+PENDING = {"hole-chunks-sent", "maximum-of-the-disk", "errors-notsup",
            "errors-overflow"}
 
 

@@ -103,8 +103,8 @@ def _(t):
       "Each request is answered once, however many are sent at a time.")
 def _(t):
     client = t.ready()
-    cookies = {client.send_request(CMD_READ, 512 * (number % 100), 512) for number in range(300)}
-    same(set(client.replies(300)), cookies, "cookies of the replies")
+    cookies = {client.send_request(CMD_READ, 512 * number, 512) for number in range(64)}
+    same(set(client.replies(64)), cookies, "cookies of the replies")
     client.disconnect()
 
 
