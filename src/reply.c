@@ -21,9 +21,16 @@
 
 static const struct iovec nothing = { NULL, 0 };
 
-/* Maps errno to the error values of the protocol: section "Error values". */
-static uint32_t to_wire_error(int error)
+/*
+ * Maps errno to the error values of the protocol: section "Error values". Two
+ * of them mean something only where a flag of the request asked for it.
+ */
+static uint32_t to_wire_error(const struct request *request, int error)
 {
+    bool is_unfragmented = request->type == NBD_CMD_READ && request->flags & NBD_CMD_FLAG_DF;
+    bool is_fast_zero =
+        request->type == NBD_CMD_WRITE_ZEROES && request->flags & NBD_CMD_FLAG_FAST_ZERO;
+
     switch (error) {
     case EROFS:
     case EPERM:
@@ -37,12 +44,12 @@ static uint32_t to_wire_error(int error)
     case ENOSPC:
         return NBD_ENOSPC;
     case EOVERFLOW:
-        return NBD_EOVERFLOW;
+        return is_unfragmented ? NBD_EOVERFLOW : NBD_EINVAL;
     case EOPNOTSUPP:
 #if ENOTSUP != EOPNOTSUPP
     case ENOTSUP:
 #endif
-        return NBD_ENOTSUP;
+        return is_fast_zero ? NBD_ENOTSUP : NBD_EINVAL;
     case ESHUTDOWN:
         return NBD_ESHUTDOWN;
     default:
@@ -62,7 +69,7 @@ static void send_simple(struct conn *conn, const struct request *request, int er
 {
     struct wire_simple_reply reply = {
         .magic = htobe32(WIRE_SIMPLE_REPLY_MAGIC),
-        .error = htobe32(error ? to_wire_error(error) : 0),
+        .error = htobe32(error ? to_wire_error(request, error) : 0),
         .cookie = request->cookie,
     };
     struct iovec vectors[] = { { &reply, sizeof reply }, data };
@@ -130,7 +137,7 @@ void reply_error(struct conn *conn, const struct request *request, int error, co
     struct {
         uint32_t error;
         uint16_t message_length;
-    } __attribute__((__packed__)) head = { .error = htobe32(to_wire_error(error)) };
+    } __attribute__((__packed__)) head = { .error = htobe32(to_wire_error(request, error)) };
 
     report(request, error);
     if (!conn->has_structured_replies) {

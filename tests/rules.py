@@ -92,8 +92,7 @@ def explain(error):
     return traceback.format_exc().splitlines()
 
 
-PENDING = {"hole-chunks-sent", "maximum-of-the-disk", "errors-notsup",
-           "errors-overflow"}
+PENDING = {"hole-chunks-sent", "maximum-of-the-disk"}
 
 
 def try_rule(rule, table):

@@ -389,8 +389,8 @@ esac
 EOT
     with sh "$DIR/errors.sh" <<'EOT'
 for word, error in (("EPERM", EPERM), ("EIO", EIO), ("ENOMEM", ENOMEM), ("EINVAL", EINVAL),
-                    ("ENOSPC", ENOSPC), ("EOVERFLOW", EOVERFLOW), ("ENOTSUP", ENOTSUP),
-                    ("EOPNOTSUPP", ENOTSUP), ("ESHUTDOWN", ESHUTDOWN), ("EROFS", EPERM),
+                    ("ENOSPC", ENOSPC), ("EOVERFLOW", EINVAL), ("ENOTSUP", EINVAL),
+                    ("EOPNOTSUPP", EINVAL), ("ESHUTDOWN", ESHUTDOWN), ("EROFS", EPERM),
                     ("EDQUOT", ENOSPC), ("EFBIG", ENOSPC), ("enospc", ENOSPC), ("EnoSpc", ENOSPC),
                     ("EINVALID", EIO), ("EIOX", EIO), ("oops", EIO), ("ENOSPC:", EIO)):
     client = ready(export=word)
