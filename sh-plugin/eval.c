@@ -85,6 +85,11 @@ static int config(const char *key, const char *value)
     }
     if (program_is_defined("config") || program_is_defined("missing"))
         return methods_config(key, value);
+    /* What the server makes of a first parameter that is no KEY=VALUE. */
+    if (strcmp(key, "script") == 0) {
+        nbdkit_error("expecting METHOD=SCRIPT, for example get_size='echo 1M', not '%s'", value);
+        return -1;
+    }
     nbdkit_error("unknown parameter '%s': it is not a method, and there is no config=SCRIPT before "
                  "it to take it",
                  key);

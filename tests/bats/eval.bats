@@ -74,6 +74,9 @@ EOT
 }
 
 @test "an unknown key, a missing get_size or pread, and a method given twice are refused" {
+    run -1 "$NBDLAB" -f eval get_size 'echo 1M'
+    contains "$output" "METHOD=SCRIPT"
+    contains "$output" "not 'get_size'"
     run -1 "$NBDLAB" -f eval get_size='echo 1M' pread="$ZEROES" colour=blue
     contains "$output" colour
     run -1 "$NBDLAB" -f eval pread="$ZEROES"
