@@ -66,6 +66,28 @@ same([name for row in rows for name in row if not name.startswith("--")],
 EOT
 }
 
+@test "each row of the manual's table has a paragraph below it, with the same names, in order" {
+    { echo "$PRELUDE"; cat; } <<'EOT' | py
+page = read("man/nbdlab.1")
+body = page[page.index("\n.TE\n"):page.index("\n.Ss Serving one command")]
+def names_of(line):
+    return ["-" + name for name in re.findall(r"Fl (-?[\w-]+)", line)]
+rows = [names for names, *_ in manual()]
+# Lists inside a paragraph have items of another form.
+written = [names_of(heading) for heading in re.findall(r"^\.It (Fl (?:.*\\\n)*.*)$", body, re.M)]
+where = [name for names in written for name in names]
+same(len(where), len(set(where)), "names that have one paragraph")
+excused = ["-g", "-u", "--bytes-in-flight", "--selinux-label", "--swap", "--tls",
+           "--tls-certificates", "--tls-priority", "--tls-psk", "--tls-verify-peer"]
+missing = [names for names in rows if not set(names) & set(where)]
+same([names for names in missing if names[0] not in excused], [], "rows without a paragraph")
+same(sorted(where), sorted(name for names in rows if names not in missing for name in names),
+     "names in paragraphs")
+order = [rows.index(row) for names in written for row in rows if names[0] in row]
+same(order, sorted(order), "order of the paragraphs")
+EOT
+}
+
 @test "the completion offers every name of every option, and nothing else" {
     run -0 bash -c 'source "$1/completions/nbdlab.bash"
         COMP_WORDS=(nbdlab -) COMP_CWORD=1; compopt() { :; }; _nbdlab "$NBDLAB"
