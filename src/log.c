@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,10 +18,11 @@
 static const char *program_name = "nbdlab";
 static const char *message_name = "nbdlab";
 static bool verbose;
-static bool is_starting = true; /* stderr is a sink too */
-static bool is_default = true;  /* stderr, or syslog in the background */
-static bool has_stderr;
-static bool has_syslog;
+/* Atomic: threads of the plugin may log while the start ends. */
+static atomic_bool is_starting = true; /* stderr is a sink too */
+static bool is_default = true;         /* stderr, or syslog in the background */
+static atomic_bool has_stderr;
+static atomic_bool has_syslog;
 static int file_fd = -1;
 static _Thread_local char thread_context[64];
 
@@ -71,11 +73,11 @@ int log_open(const char *destination)
 
 bool log_end_start(bool is_background)
 {
-    is_starting = false;
     if (is_default && is_background)
         use_syslog();
     else if (is_default)
         has_stderr = true;
+    is_starting = false;
     return has_stderr || verbose;
 }
 
