@@ -92,7 +92,7 @@ static int run_action(struct options *options)
 
 int main(int argc, char **argv)
 {
-    struct options options;
+    static struct options options;
 
     background_open_stdio();
     log_init(argv[0]);
