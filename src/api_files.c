@@ -22,18 +22,22 @@ enum { PASSWORD_MAX_BYTES = 1024 * 1024 };
 /* Reads one line without its newline. Returns it, to be freed, or NULL after logging. */
 static char *read_line(const char *from, FILE *file)
 {
-    char *line = calloc(1, PASSWORD_MAX_BYTES + 2);
+    char *line = malloc(PASSWORD_MAX_BYTES + 1);
+    size_t length = 0;
+    int c = EOF;
 
-    if (!line || (!fgets(line, PASSWORD_MAX_BYTES + 2, file) && ferror(file))) {
+    while (line && length <= PASSWORD_MAX_BYTES && (c = getc(file)) != EOF && c != '\n')
+        line[length++] = (char)c;
+    if (!line || ferror(file)) {
         log_error("cannot read a password from %s: %m", from);
         free(line);
         return NULL;
     }
     /* An empty file is an empty password. */
-    size_t length = strcspn(line, "\n");
-    line[length] = '\0';
-    if (length <= PASSWORD_MAX_BYTES)
+    if (length <= PASSWORD_MAX_BYTES) {
+        line[length] = '\0';
         return line;
+    }
     log_error("the password in %s is longer than %d bytes", from, PASSWORD_MAX_BYTES);
     free(line);
     errno = EFBIG;
@@ -91,6 +95,7 @@ static char *refuse_descriptor(const char *number, const char *why, int error)
 
 static char *read_from_descriptor(const char *number)
 {
+    char from[64];
     int fd;
 
     if (nbdkit_parse_int("password -FD", number, &fd) < 0)
@@ -107,7 +112,8 @@ static char *read_from_descriptor(const char *number)
                                  "no descriptor of this number is open; open it when the "
                                  "program is started, as in 'nbdlab ... 9<FILE'",
                                  EBADF);
-    return read_line_of("a file descriptor", fd);
+    snprintf(from, sizeof from, "file descriptor %d", fd);
+    return read_line_of(from, fd);
 }
 
 static char *read_from_file(const char *path)

@@ -64,24 +64,31 @@ void nbdkit_debug(const char *format, ...)
     va_end(args);
 }
 
-/* The bytes of a row in hexadecimal and as text: "31 32 ...  39 ...  |12 ...9 ...|". */
-static void format_row(char *out, const unsigned char *bytes, size_t count)
+/* "31 32 ... 38  39 ... 30  |12...90|": where a byte's digits and its character stand in a row. */
+enum { GAP_COLUMN = ROW_BYTES / 2 * 3, TEXT_COLUMN = ROW_BYTES * 3 + 2 };
+
+static void format_row(char row[static TEXT_COLUMN + ROW_BYTES + 3], const unsigned char *bytes,
+                       size_t count)
 {
-    for (size_t i = 0; i < ROW_BYTES; i++) {
-        const char *gap = i == ROW_BYTES / 2 - 1 ? "  " : " ";
-        out += i < count ? sprintf(out, "%02x%s", bytes[i], gap) : sprintf(out, "  %s", gap);
+    static const char digits[] = "0123456789abcdef";
+
+    memset(row, ' ', TEXT_COLUMN);
+    for (size_t i = 0; i < count; i++) {
+        size_t column = 3 * i + (3 * i >= GAP_COLUMN);
+        row[column] = digits[bytes[i] >> 4];
+        row[column + 1] = digits[bytes[i] & 15];
+        row[TEXT_COLUMN + 1 + i] = bytes[i] >= ' ' && bytes[i] <= '~' ? (char)bytes[i] : '.';
     }
-    out += sprintf(out, " |");
-    for (size_t i = 0; i < count; i++)
-        *out++ = bytes[i] >= ' ' && bytes[i] <= '~' ? (char)bytes[i] : '.';
-    strcpy(out, "|");
+    row[TEXT_COLUMN] = '|';
+    row[TEXT_COLUMN + 1 + count] = '|';
+    row[TEXT_COLUMN + 2 + count] = '\0';
 }
 
 /* One row; `mark` stands before the offset. */
 static void log_row(const char *prefix, const char *mark, uint64_t offset,
                     const unsigned char *bytes, size_t count)
 {
-    char row[ROW_BYTES * 4 + 8];
+    char row[TEXT_COLUMN + ROW_BYTES + 3];
 
     format_row(row, bytes, count);
     log_debug("%s%s%08" PRIx64 ": %s", prefix ? prefix : "", mark, offset, row);

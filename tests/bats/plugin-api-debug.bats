@@ -125,7 +125,11 @@ $NAME: debug: diff: +00000120: 61 61 61 61 61 61 61 62                          
     contains "$output" "errno is preserved"
 }
 
-@test "nbdkit_name is empty without --name" {
+@test "nbdkit_name is what --name says, and empty without it" {
+    for name in backup 'two words'; do
+        flags --name="$name" "$FLAGS" show=name
+        contains "$output" "name <$name>"
+    done
     flags "$FLAGS" show=name
     contains "$output" "name <>"
     contains "$output" "errno is preserved"

@@ -74,7 +74,10 @@ static int parsers_config(const char *key, const char *value)
         printf("strtod(%s) = %s\n", value, strtod(value, NULL) == 0.5 ? "0.5" : "another");
         return 0;
     }
-    printf("%s(%s) = ", key, value);
+    fputs(key, stdout);
+    putchar('(');
+    fputs(value, stdout);
+    fputs(") = ", stdout);
     TRY_INTEGER(int, int, "d")
     TRY_INTEGER(unsigned, unsigned, "u")
     TRY_INTEGER(int8_t, int8_t, PRId8)

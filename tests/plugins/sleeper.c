@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
  * A disk that sleeps: a read at 64 KiB for 1000 seconds with nbdkit_nanosleep, a read at 128 KiB
- * until the server stops with nbdkit_stop_fd, all others for a millisecond. A write at 0 throws
- * the client out. Calls are recorded when they begin and end.
+ * until the server stops with nbdkit_stop_fd, one at 192 KiB for 300 ms, all others for a
+ * millisecond. A write at 0 throws the client out, elsewhere politely; a trim stops the server.
+ * Calls are recorded when they begin and end.
  */
 #include "record.h"
 
@@ -50,7 +51,7 @@ static int sleep_at(uint64_t offset)
         return nbdkit_nanosleep(1000, 0);
     if (offset == 128 << 10)
         return poll(&stop, 1, -1) == 1 ? 0 : -1;
-    return nbdkit_nanosleep(0, 1000000);
+    return nbdkit_nanosleep(0, offset == 192 << 10 ? 300000000 : 1000000);
 }
 
 static int sleeper_pread(void *handle, void *buffer, uint32_t count, uint64_t offset,
@@ -71,9 +72,18 @@ static int sleeper_pwrite(void *handle, const void *buffer, uint32_t count, uint
     (void)handle;
     (void)buffer;
     (void)count;
+    (void)flags;
+    nbdkit_disconnect(offset == 0);
+    return 0;
+}
+
+static int sleeper_trim(void *handle, uint32_t count, uint64_t offset, uint32_t flags)
+{
+    (void)handle;
+    (void)count;
     (void)offset;
     (void)flags;
-    nbdkit_disconnect(1);
+    nbdkit_shutdown();
     return 0;
 }
 
@@ -86,6 +96,7 @@ static struct nbdkit_plugin plugin = {
     .get_size = sleeper_get_size,
     .pread = sleeper_pread,
     .pwrite = sleeper_pwrite,
+    .trim = sleeper_trim,
 };
 
 NBDKIT_REGISTER_PLUGIN(plugin)

@@ -112,11 +112,13 @@ static int try_strings(const char *key, const char *value)
 
 static int toolbox_config(const char *key, const char *value)
 {
+    static char method[32];
+
     if (strcmp(key, "exit") == 0) {
-        exit_method = value;
-        char *colon = strchr(value, ':');
+        const char *colon = strchr(value, ':');
         exit_status = atoi(colon + 1);
-        exit_method = strndup(value, (size_t)(colon - value));
+        snprintf(method, sizeof method, "%.*s", (int)(colon - value), value);
+        exit_method = method;
         exit_in("config");
         return 0;
     }
@@ -146,25 +148,33 @@ static int toolbox_get_ready(void)
     return 0;
 }
 
+/* The disk holds the client's security label, or its lack. */
 static void *toolbox_open(int readonly)
 {
+    char *text;
+
     (void)readonly;
-    return NBDKIT_HANDLE_NOT_NEEDED;
+    char *label = nbdkit_peer_security_context();
+    int length = label ? asprintf(&text, "%s", label) : asprintf(&text, "errno %d", errno);
+    free(label);
+    return length < 0 ? NULL : text;
+}
+
+static void toolbox_close(void *handle)
+{
+    free(handle);
 }
 
 static int64_t toolbox_get_size(void *handle)
 {
-    (void)handle;
-    return 0;
+    return (int64_t)strlen(handle);
 }
 
 static int toolbox_pread(void *handle, void *buffer, uint32_t count, uint64_t offset,
                          uint32_t flags)
 {
-    (void)handle;
-    (void)offset;
     (void)flags;
-    memset(buffer, 0, count);
+    memcpy(buffer, (const char *)handle + offset, count);
     return 0;
 }
 
@@ -176,6 +186,7 @@ static struct nbdkit_plugin plugin = {
     .thread_model = toolbox_thread_model,
     .get_ready = toolbox_get_ready,
     .open = toolbox_open,
+    .close = toolbox_close,
     .get_size = toolbox_get_size,
     .pread = toolbox_pread,
 };

@@ -63,32 +63,46 @@ static void test_unsigned(int bits, const char *text, uint64_t expected, bool is
     report(is_valid ? !fault && value == expected : fault && value == 77, "parse_unsigned", text);
 }
 
-/* The limits of a width, and the numbers next to them, in the bases 10, 16 and 8. */
+enum base { DECIMAL, HEXADECIMAL, CAPITAL, OCTAL };
+
+static const char *write_number(const char *sign, enum base base, uintmax_t number)
+{
+    static char text[64];
+
+    switch (base) {
+    case DECIMAL:
+        snprintf(text, sizeof text, "%s%ju", sign, number);
+        break;
+    case HEXADECIMAL:
+        snprintf(text, sizeof text, "%s0x%jx", sign, number);
+        break;
+    case CAPITAL:
+        snprintf(text, sizeof text, "%s0X%jX", sign, number);
+        break;
+    case OCTAL:
+        snprintf(text, sizeof text, "%s0%jo", sign, number);
+        break;
+    }
+    return text;
+}
+
+/* The limits of a width, and the numbers next to them. */
 static void test_width(int bits)
 {
-    static const char *const formats[] = { "%s%ju", "%s0x%jx", "%s0X%jX", "%s0%jo" };
     uintmax_t top = UINT64_C(1) << (bits - 1); /* one more than the largest signed number */
-    char text[64];
 
-    for (int i = 0; i < 4; i++) {
-        snprintf(text, sizeof text, formats[i], "", top - 1);
-        test_signed(bits, text, (int64_t)(top - 1), true);
-        test_unsigned(bits, text, top - 1, true);
-        snprintf(text, sizeof text, formats[i], "+", top);
-        test_signed(bits, text, 0, false);
-        test_unsigned(bits, text, top, true);
-        snprintf(text, sizeof text, formats[i], " -", top);
-        test_signed(bits, text, -(int64_t)(top - 1) - 1, true);
-        test_unsigned(bits, text, 0, false);
-        snprintf(text, sizeof text, formats[i], "-", top + 1);
-        test_signed(bits, text, 0, false);
-        snprintf(text, sizeof text, formats[i], "", top - 1 + top);
-        test_unsigned(bits, text, top - 1 + top, true);
+    for (enum base base = DECIMAL; base <= OCTAL; base++) {
+        test_signed(bits, write_number("", base, top - 1), (int64_t)(top - 1), true);
+        test_unsigned(bits, write_number("", base, top - 1), top - 1, true);
+        test_signed(bits, write_number("+", base, top), 0, false);
+        test_unsigned(bits, write_number("+", base, top), top, true);
+        test_signed(bits, write_number(" -", base, top), -(int64_t)(top - 1) - 1, true);
+        test_unsigned(bits, write_number(" -", base, top), 0, false);
+        test_signed(bits, write_number("-", base, top + 1), 0, false);
+        test_unsigned(bits, write_number("", base, top - 1 + top), top - 1 + top, true);
     }
-    if (bits < 64) {
-        snprintf(text, sizeof text, "%ju", top + top);
-        test_unsigned(bits, text, 0, false);
-    }
+    if (bits < 64)
+        test_unsigned(bits, write_number("", DECIMAL, top + top), 0, false);
     test_signed(bits, "99999999999999999999999", 0, false);
     test_signed(bits, "-99999999999999999999999", 0, false);
     test_unsigned(bits, "99999999999999999999999", 0, false);
