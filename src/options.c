@@ -1,46 +1,25 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * Reads the command line: one table of options, one function for each value
- * that is more than a flag or a text. Entered by the main thread at start-up;
- * calls log, exports and the API's parsers.
+ * Reads the command line: one table of options, then what they are together.
+ * Entered by the main thread at start-up; calls values, debug_flags and log.
  */
 #include "options.h"
 
-#include <ctype.h>
 #include <getopt.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "cleanup.h"
 #include "debug_flags.h"
-#include "exports.h"
 #include "log.h"
-#define NBDKIT_API_VERSION 2
-#include "nbdkit-plugin.h"
-#include "parse.h"
+#include "values.h"
 #include "wire.h"
 
 enum { PORT_DEFAULT = 10809 }; /* IANA's for NBD */
-enum { THREADS_DEFAULT = 16, THREADS_MAX = 1024 };
+enum { THREADS_DEFAULT = 16 };
 enum { CONNECTIONS_DEFAULT = 1024 };
 #define IN_FLIGHT_DEFAULT_BYTES (UINT64_C(1024) * 1024 * 1024)
-#define IN_FLIGHT_MIN_BYTES (INT64_C(256) * 1024 * 1024)
-
-static int parse_number(const char *option, const char *value, unsigned maximum, unsigned *number)
-{
-    unsigned parsed;
-
-    if (nbdkit_parse_unsigned(option, value, &parsed) < 0)
-        return -1;
-    if (parsed < 1 || parsed > maximum) {
-        log_error("%s: %s is not a number from 1 to %u", option, value, maximum);
-        return -1;
-    }
-    *number = parsed;
-    return 0;
-}
 
 static int set_ipv4_only(struct options *options, const char *value)
 {
@@ -58,41 +37,11 @@ static int set_ipv6_only(struct options *options, const char *value)
     return 0;
 }
 
-static int set_bytes_in_flight(struct options *options, const char *value)
-{
-    int64_t bytes;
-    const char *fault = parse_size(value, &bytes);
-
-    if (!fault && bytes < IN_FLIGHT_MIN_BYTES)
-        fault = "is too small, at least 256M are needed";
-    if (fault) {
-        log_error("--bytes-in-flight: \"%s\" %s", value, fault);
-        return -1;
-    }
-    options->policy.in_flight_max_bytes = (uint64_t)bytes;
-    return 0;
-}
-
-static int set_connections(struct options *options, const char *value)
-{
-    return parse_number("--connections", value, INT_MAX, &options->policy.connections_max);
-}
-
 static int set_debug_flag(struct options *options, const char *value)
 {
     if (!debug_flags_is_valid(value))
         return -1;
     options->debug_flags[options->debug_flag_count++] = value;
-    return 0;
-}
-
-static int set_export_name(struct options *options, const char *value)
-{
-    if (!exports_is_valid_string(value)) {
-        log_error("-e/--exportname: the name of an export is UTF-8 of at most 4096 bytes");
-        return -1;
-    }
-    options->export_name = value;
     return 0;
 }
 
@@ -102,42 +51,6 @@ static int refuse_filter(struct options *options, const char *value)
     (void)value;
     log_error("option --filter is not supported yet");
     return -1;
-}
-
-static int set_log(struct options *options, const char *value)
-{
-    if (!log_is_destination(value)) {
-        log_error("--log: \"%s\" is none of stderr, syslog, null, default and a path that begins "
-                  "with a slash",
-                  value);
-        return -1;
-    }
-    options->log = value;
-    return 0;
-}
-
-static int set_name(struct options *options, const char *value)
-{
-    bool is_printable = *value;
-
-    for (const char *c = value; *c; c++)
-        is_printable = is_printable && !iscntrl((unsigned char)*c);
-    if (!is_printable) {
-        log_error("--name: a name has one character at least, and no control characters");
-        return -1;
-    }
-    options->name = value;
-    return 0;
-}
-
-static int set_mask_handshake(struct options *options, const char *value)
-{
-    unsigned mask;
-
-    if (nbdkit_parse_unsigned("--mask-handshake", value, &mask) < 0)
-        return -1;
-    options->policy.handshake_flags &= (uint16_t)mask;
-    return 0;
 }
 
 static int set_newstyle(struct options *options, const char *value)
@@ -150,51 +63,7 @@ static int set_newstyle(struct options *options, const char *value)
 static int set_port(struct options *options, const char *value)
 {
     options->has_port = true;
-    return nbdkit_parse_uint32_t("-p/--port", value, &options->port);
-}
-
-/* An empty command is one, too. */
-static int set_run_command(struct options *options, const char *value)
-{
-    options->run_command = value;
-    return 0;
-}
-
-static int set_threads(struct options *options, const char *value)
-{
-    return parse_number("-t/--threads", value, THREADS_MAX, &options->policy.threads);
-}
-
-static int set_timeout(struct options *options, const char *value)
-{
-    unsigned sec;
-    unsigned nsec;
-
-    if (nbdkit_parse_delay("--timeout", value, &sec, &nsec) < 0)
-        return -1;
-    if (sec > INT_MAX / 1000 - 1 || (sec == 0 && nsec == 0)) {
-        log_error("--timeout: %s is not a time from 1ns to %d seconds", value, INT_MAX / 1000 - 1);
-        return -1;
-    }
-    /* Rounded up: a poll(2) of 0 ms would not wait at all. */
-    options->policy.timeout_ms = sec * 1000 + (nsec + 999999) / 1000000;
-    return 0;
-}
-
-static int set_tls(struct options *options, const char *value)
-{
-    bool is_on;
-
-    if (strcmp(value, "require") == 0) {
-        options->policy.tls = TLS_REQUIRE;
-        return 0;
-    }
-    if (parse_bool(value, &is_on)) {
-        log_error("--tls: \"%s\" is not one of off, on and require", value);
-        return -1;
-    }
-    options->policy.tls = is_on ? TLS_ON : TLS_OFF;
-    return 0;
+    return values_read_port(value, &options->port);
 }
 
 /* What an option does with its value. */
@@ -202,6 +71,7 @@ enum kind {
     KIND_FLAG,   /* sets the bool at `member` */
     KIND_TEXT,   /* sets the const char * at `member`, which may not be empty */
     KIND_ACTION, /* sets the action */
+    KIND_READ,   /* calls `read` with the value and `member` */
     KIND_VALUE,  /* calls `set` with the value */
     KIND_CALL    /* calls `set`, takes no value */
 };
@@ -220,24 +90,41 @@ static const struct row {
     enum kind kind;
     const char *names[NAMES_MAX];
     size_t member;
+    int (*read)(const char *value, void *member);
     int (*set)(struct options *options, const char *value);
     enum options_action action;
 } rows[] = {
     { '4', KIND_CALL, { "ipv4-only" }, .set = set_ipv4_only },
     { '6', KIND_CALL, { "ipv6-only" }, .set = set_ipv6_only },
-    { 0, KIND_VALUE, { "bytes-in-flight" }, .set = set_bytes_in_flight },
-    { 0, KIND_VALUE, { "connections" }, .set = set_connections },
+    { 0,
+      KIND_READ,
+      { "bytes-in-flight" },
+      MEMBER(policy.in_flight_max_bytes),
+      .read = values_read_bytes_in_flight },
+    { 0,
+      KIND_READ,
+      { "connections" },
+      MEMBER(policy.connections_max),
+      .read = values_read_connections },
     { 'D', KIND_VALUE, { "debug" }, .set = set_debug_flag },
     { 0, KIND_FLAG, { "exit-with-parent" }, MEMBER(exits_with_parent) },
-    { 'e', KIND_VALUE, { "exportname", "export", "export-name" }, .set = set_export_name },
+    { 'e',
+      KIND_READ,
+      { "exportname", "export", "export-name" },
+      MEMBER(export_name),
+      .read = values_read_export_name },
     { 0, KIND_VALUE, { "filter" }, .set = refuse_filter },
     { 'f', KIND_FLAG, { "foreground", "no-fork" }, MEMBER(is_foreground) },
     { 'g', KIND_TEXT, { "group" }, MEMBER(group) },
     { 'i', KIND_TEXT, { "ipaddr", "ip-addr" }, MEMBER(address) },
     { 0, KIND_FLAG, { "keepalive", "keep-alive" }, MEMBER(policy.has_keepalive) },
-    { 0, KIND_VALUE, { "log" }, .set = set_log },
-    { 0, KIND_VALUE, { "mask-handshake" }, .set = set_mask_handshake },
-    { 0, KIND_VALUE, { "name" }, .set = set_name },
+    { 0, KIND_READ, { "log" }, MEMBER(log), .read = values_read_log },
+    { 0,
+      KIND_READ,
+      { "mask-handshake" },
+      MEMBER(policy.handshake_flags),
+      .read = values_read_handshake_mask },
+    { 0, KIND_READ, { "name" }, MEMBER(name), .read = values_read_name },
     { 'n', KIND_CALL, { "newstyle", "new-style" }, .set = set_newstyle },
     { 0, KIND_FLAG, { "no-mc", "no-meta-contexts" }, MEMBER(policy.refuses_meta_contexts) },
     { 0,
@@ -249,13 +136,17 @@ static const struct row {
     { 'p', KIND_VALUE, { "port" }, .set = set_port },
     { 0, KIND_FLAG, { "print-uri", "print-url", "show-uri", "show-url" }, MEMBER(prints_uri) },
     { 'r', KIND_FLAG, { "readonly", "read-only" }, MEMBER(policy.is_readonly) },
-    { 0, KIND_VALUE, { "run" }, .set = set_run_command },
+    { 0, KIND_READ, { "run" }, MEMBER(run_command), .read = values_read_run_command },
     { 0, KIND_TEXT, { "selinux-label" }, MEMBER(selinux_label) },
     { 's', KIND_FLAG, { "single", "stdin" }, MEMBER(is_single) },
     { 0, KIND_FLAG, { "swap" }, MEMBER(locks_memory) },
-    { 't', KIND_VALUE, { "threads" }, .set = set_threads },
-    { 0, KIND_VALUE, { "timeout", "time-out" }, .set = set_timeout },
-    { 0, KIND_VALUE, { "tls" }, .set = set_tls },
+    { 't', KIND_READ, { "threads" }, MEMBER(policy.threads), .read = values_read_threads },
+    { 0,
+      KIND_READ,
+      { "timeout", "time-out" },
+      MEMBER(policy.timeout_ms),
+      .read = values_read_timeout },
+    { 0, KIND_READ, { "tls" }, MEMBER(policy.tls), .read = values_read_tls },
     { 0, KIND_TEXT, { "tls-certificates" }, MEMBER(tls_certificates) },
     { 0, KIND_TEXT, { "tls-priority" }, MEMBER(tls_priority) },
     { 0, KIND_TEXT, { "tls-psk" }, MEMBER(tls_psk) },
@@ -278,7 +169,7 @@ enum { ROW_CODE = 256 };
 
 static bool has_value(const struct row *row)
 {
-    return row->kind == KIND_TEXT || row->kind == KIND_VALUE;
+    return row->kind == KIND_TEXT || row->kind == KIND_READ || row->kind == KIND_VALUE;
 }
 
 /* The table in the two forms that getopt_long(3) wants. */
@@ -343,6 +234,8 @@ static int set_option(const struct row *row, struct options *options, const char
     case KIND_TEXT:
         *(const char **)member = value;
         return *value ? 0 : refuse_empty(row);
+    case KIND_READ:
+        return row->read(value, member);
     case KIND_ACTION:
         options->action = row->action;
         return 0;
