@@ -23,6 +23,7 @@
 static char *tmpdir;   /* NULL before lifetime_begin and after lifetime_end */
 static char *variable; /* "tmpdir=..." */
 static char **environment;
+static uid_t maker; /* of tmpdir */
 
 static int make_tmpdir(void)
 {
@@ -39,6 +40,7 @@ static int make_tmpdir(void)
         return -1;
     }
     tmpdir = variable + strlen("tmpdir=");
+    maker = geteuid();
     return 0;
 }
 
@@ -69,6 +71,20 @@ int lifetime_begin(void)
     return 0;
 }
 
+int lifetime_settle(void)
+{
+    if (geteuid() == maker)
+        return 0;
+    if (warden_hand_over(tmpdir) < 0)
+        return -1;
+    if (access(tmpdir, R_OK | W_OK | X_OK) == 0)
+        return 0;
+    nbdkit_error("the user of -u cannot use the temporary directory %s: %s: set TMPDIR to a "
+                 "folder that this user can reach",
+                 tmpdir, strerror(errno));
+    return -1;
+}
+
 void lifetime_end(void)
 {
     if (tmpdir == NULL)
@@ -76,6 +92,8 @@ void lifetime_end(void)
     leftovers_end(variable, limits_is_grace_over());
     groups_release();
     warden_remove_folder(tmpdir);
+    if (access(tmpdir, F_OK) == 0)
+        nbdkit_error("cannot remove the temporary directory %s", tmpdir);
     warden_dismiss();
     tmpdir = NULL;
     free(environment);

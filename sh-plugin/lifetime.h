@@ -11,6 +11,12 @@
 /* Makes the temporary directory and the environment. Returns 0, or -1 after nbdkit_error. */
 int lifetime_begin(void);
 
+/*
+ * After the server has changed its user, if it has: makes the temporary
+ * directory that user's. Returns 0, or -1 after nbdkit_error.
+ */
+int lifetime_settle(void);
+
 /* Ends processes left behind and removes the directory. */
 void lifetime_end(void);
 

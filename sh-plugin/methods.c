@@ -100,7 +100,7 @@ int methods_get_ready(void)
 
 int methods_after_fork(void)
 {
-    return ask_optional("after_fork", CALL_ARGUMENTS(NULL));
+    return lifetime_settle() < 0 ? -1 : ask_optional("after_fork", CALL_ARGUMENTS(NULL));
 }
 
 void methods_dump_plugin(void)

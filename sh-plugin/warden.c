@@ -3,12 +3,13 @@
  * Owns the warden process. The thread that loads and unloads the plugin enters
  * it, and the warden itself. Calls leftovers and nbdkit_error.
  *
- * Nobody can catch SIGKILL. But a pipe of which the server holds the only
- * writing end tells its reader when the server is gone, however it went.
+ * Nobody can catch SIGKILL. But a socket of which the server holds the only
+ * other end tells its reader when the server is gone, however it went.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <grp.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -17,6 +18,7 @@
 #include <string.h>
 #include <sys/pidfd.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -31,7 +33,7 @@
 #define FAREWELL_MS 1000
 #define LEVELS_MAX 32 /* of folders in each other that are closed to their owner */
 
-static int pipe_fd = -1;   /* our end of the pipe; -1 if there is no warden */
+static int socket_fd = -1; /* our end; -1 if there is no warden */
 static int warden_fd = -1; /* a pidfd, for the server may not be its parent any more */
 
 static bool is_unreadable; /* by nftw: a folder could not be opened */
@@ -68,7 +70,42 @@ void warden_remove_folder(const char *folder)
     nftw(folder, remove_entry, DESCRIPTORS_WHILE_REMOVING, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
 }
 
-/* The warden keeps nothing of the server but the pipe: no socket, no terminal. */
+/* What the server says to the warden: go home, or, once, the user that it is now. */
+struct word {
+    bool is_farewell;
+    uid_t uid;
+    gid_t gid;
+};
+
+static uid_t new_uid; /* for nftw */
+static gid_t new_gid;
+static int give_error;
+
+/* A file with another name elsewhere was not made here. */
+static int give_entry(const char *path, const struct stat *status, int type, struct FTW *ftw)
+{
+    (void)ftw;
+    if ((type == FTW_D || status->st_nlink == 1) && lchown(path, new_uid, new_gid) < 0)
+        give_error = errno;
+    return 0;
+}
+
+/* The warden gives the folder away and follows the server. Returns 0 or an errno. */
+static int follow(const char *folder, const struct word *word)
+{
+    new_uid = word->uid;
+    new_gid = word->gid;
+    if (nftw(folder, give_entry, DESCRIPTORS_WHILE_REMOVING, FTW_PHYS | FTW_MOUNT) < 0)
+        return errno;
+    if (give_error)
+        return give_error;
+    if (setgroups(0, NULL) < 0 || setresgid(new_gid, new_gid, new_gid) < 0 ||
+        setresuid(new_uid, new_uid, new_uid) < 0)
+        return errno;
+    return 0;
+}
+
+/* The warden keeps nothing of the server but its end: no other socket, no terminal. */
 static void keep_only(int fd)
 {
     dup2(fd, STDIN_FILENO);
@@ -88,23 +125,29 @@ static void keep_only(int fd)
 /* Waits for the server's word, or its death. */
 static _Noreturn void watch(const char *variable)
 {
-    char byte;
+    const char *folder = variable + strlen("tmpdir=");
+    struct word word;
     ssize_t count;
 
-    do
-        count = read(STDIN_FILENO, &byte, 1);
-    while (count < 0 && errno == EINTR);
-    if (count == 0) {
-        leftovers_end(variable, false);
-        warden_remove_folder(variable + strlen("tmpdir="));
+    while ((count = recv(STDIN_FILENO, &word, sizeof(word), 0)) != 0) {
+        if (count < 0 && errno == EINTR)
+            continue;
+        if (count != sizeof(word) || word.is_farewell)
+            _exit(EXIT_SUCCESS);
+        int error = follow(folder, &word);
+        send(STDIN_FILENO, &error, sizeof(error), MSG_NOSIGNAL);
+        if (error != 0)
+            _exit(EXIT_FAILURE);
     }
+    leftovers_end(variable, false);
+    warden_remove_folder(folder);
     _exit(EXIT_SUCCESS);
 }
 
 void warden_start(const char *variable)
 {
     int ends[2] = { -1, -1 };
-    pid_t pid = pipe2(ends, O_CLOEXEC) < 0 ? -1 : fork();
+    pid_t pid = socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0 ? -1 : fork();
 
     if (pid == 0) {
         keep_only(ends[0]);
@@ -119,19 +162,34 @@ void warden_start(const char *variable)
     if (pid < 0 && ends[1] >= 0)
         close(ends[1]);
     else
-        pipe_fd = ends[1];
+        socket_fd = ends[1];
+}
+
+int warden_hand_over(const char *folder)
+{
+    struct word word = { .uid = geteuid(), .gid = getegid() };
+    int error = EPIPE;
+
+    if (socket_fd >= 0 && send(socket_fd, &word, sizeof(word), MSG_NOSIGNAL) == sizeof(word) &&
+        recv(socket_fd, &error, sizeof(error), 0) != sizeof(error))
+        error = EPIPE;
+    if (error == 0)
+        return 0;
+    nbdkit_error("cannot give %s to the user of -u: %s", folder, strerror(error));
+    return -1;
 }
 
 void warden_dismiss(void)
 {
+    struct word farewell = { .is_farewell = true };
     struct pollfd end = { .fd = warden_fd, .events = POLLIN };
 
-    if (pipe_fd < 0)
+    if (socket_fd < 0)
         return;
-    if (write(pipe_fd, "", 1) == 1)
+    if (send(socket_fd, &farewell, sizeof(farewell), MSG_NOSIGNAL) == sizeof(farewell))
         poll(&end, 1, FAREWELL_MS);
     waitid(P_PIDFD, (id_t)warden_fd, &(siginfo_t){ 0 }, WEXITED | WNOHANG);
     close(warden_fd);
-    close(pipe_fd);
-    pipe_fd = warden_fd = -1;
+    close(socket_fd);
+    socket_fd = warden_fd = -1;
 }

@@ -15,6 +15,13 @@
  */
 void warden_start(const char *variable);
 
+/*
+ * The server has become another user, for good: has the warden give it
+ * `folder` and all that is in it, and become that user as well. Returns 0, or
+ * -1 after nbdkit_error.
+ */
+int warden_hand_over(const char *folder);
+
 /* Sends the warden home; it is not needed any more. */
 void warden_dismiss(void);
 

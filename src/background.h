@@ -3,6 +3,8 @@
 #ifndef BACKGROUND_H
 #define BACKGROUND_H
 
+#include <sys/types.h>
+
 /* Opens those of descriptors 0, 1 and 2 that were closed on /dev/null. First of all. */
 void background_open_stdio(void);
 
@@ -32,10 +34,16 @@ int background_enter(void);
  */
 void background_ready(void);
 
-/* Writes our process ID to `path`. Returns 0, or -1 after logging. */
+/*
+ * Writes our process ID to `path`, which must stay valid. Returns 0, or -1 after
+ * logging.
+ */
 int background_write_pid_file(const char *path);
 
-/* Removes the pid file at `path` if it still names this process. */
-void background_remove_pid_file(const char *path);
+/* Makes the pid file, if there is one, the property of that user. */
+void background_give_pid_file(uid_t uid, gid_t gid);
+
+/* Removes the pid file, if there is one and it still names this process. */
+void background_remove_pid_file(void);
 
 #endif

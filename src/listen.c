@@ -6,6 +6,7 @@
 #include "listen.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -134,19 +135,43 @@ int listen_on_unix(struct listen_sockets *sockets, const char *path)
 }
 
 /* Somebody may have removed our socket and put another server's there. */
-static bool is_our_socket(const struct listen_sockets *sockets)
+static bool is_our_socket(const struct listen_sockets *sockets, const struct stat *status)
+{
+    return status->st_dev == sockets->unix_status.st_dev &&
+           status->st_ino == sockets->unix_status.st_ino;
+}
+
+void listen_give(const struct listen_sockets *sockets, uid_t uid, gid_t gid)
 {
     struct stat status;
 
-    return lstat(sockets->unix_path, &status) == 0 &&
-           status.st_dev == sockets->unix_status.st_dev &&
-           status.st_ino == sockets->unix_status.st_ino;
+    if (!sockets->unix_path)
+        return;
+    /* Nobody can put another file in the place of one that is open. */
+    CLEANUP_CLOSE int fd = open(sockets->unix_path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    if (fd >= 0 && fstat(fd, &status) == 0 && is_our_socket(sockets, &status) &&
+        fchownat(fd, "", uid, gid, AT_EMPTY_PATH) < 0)
+        log_debug("cannot give %s away: %m", sockets->unix_path);
+    if (sockets->private_folder && lchown(sockets->private_folder, uid, gid) < 0)
+        log_debug("cannot give %s away: %m", sockets->private_folder);
+}
+
+static void remove_socket(const struct listen_sockets *sockets)
+{
+    struct stat status;
+
+    if (lstat(sockets->unix_path, &status) == 0) {
+        if (!is_our_socket(sockets, &status) || unlink(sockets->unix_path) == 0)
+            return;
+    }
+    if (errno != ENOENT)
+        log_warning("cannot remove the socket %s: %m", sockets->unix_path);
 }
 
 void listen_close(struct listen_sockets *sockets)
 {
-    if (sockets->unix_path && is_our_socket(sockets))
-        unlink(sockets->unix_path);
+    if (sockets->unix_path)
+        remove_socket(sockets);
     for (unsigned i = 0; i < sockets->count; i++)
         close(sockets->fds[i]);
     sockets->count = 0;

@@ -39,6 +39,12 @@ int listen_make_socket(const struct listen_sockets *sockets, int family);
  */
 int listen_on_unix(struct listen_sockets *sockets, const char *path);
 
+/*
+ * Makes what there is in the file system the property of that user, who is to
+ * remove it. Main thread.
+ */
+void listen_give(const struct listen_sockets *sockets, uid_t uid, gid_t gid);
+
 /* Stops listening and removes the socket and the private folder. Main thread. */
 void listen_close(struct listen_sockets *sockets);
 

@@ -81,6 +81,13 @@ bool log_end_start(bool is_background)
     return has_stderr || verbose;
 }
 
+void log_forget(void)
+{
+    has_stderr = true;
+    has_syslog = false;
+    file_fd = -1;
+}
+
 void log_set_verbose(bool is_verbose)
 {
     verbose = is_verbose;

@@ -38,6 +38,9 @@ int log_open(const char *destination);
  */
 bool log_end_start(bool is_background);
 
+/* In a child process that has no descriptors but 0 to 2: messages go to stderr. */
+void log_forget(void);
+
 /* Turns debug messages on. Main thread, before other threads exist. */
 void log_set_verbose(bool is_verbose);
 bool log_is_verbose(void);

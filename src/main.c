@@ -17,6 +17,7 @@
 #include "nbdkit-plugin.h"
 #include "options.h"
 #include "plugin.h"
+#include "privileges.h"
 #include "quit.h"
 #include "run.h"
 #include "server.h"
@@ -32,31 +33,63 @@ static int run_command(const struct options *options, struct server_config *conf
     return config->command_fd < 0 ? -1 : 0;
 }
 
+/* With -u or -g: makes what takes root's rights, then gives them up for good. */
+static int leave_root(const struct options *options, const struct server_config *config,
+                      const char *pid_file)
+{
+    uid_t uid = privileges_get_uid();
+    gid_t gid = privileges_get_gid();
+
+    if (!privileges_are_chosen())
+        return 0;
+    if (pid_file && background_write_pid_file(pid_file) < 0)
+        return -1;
+    if (options->run_command && run_keep(options, config->sockets) < 0)
+        return -1;
+    background_give_pid_file(uid, gid);
+    listen_give(config->sockets, uid, gid);
+    if (privileges_drop() < 0)
+        return -1;
+    return options->exits_with_parent ? background_watch_parent() : 0;
+}
+
+/* What is left until clients are let in. */
+static int get_ready(const struct options *options, const struct server_config *config,
+                     const char *pid_file)
+{
+    if (leave_root(options, config, pid_file) < 0 || plugin_start() < 0)
+        return -1;
+    if (pid_file && !privileges_are_chosen() && background_write_pid_file(pid_file) < 0)
+        return -1;
+    background_ready();
+    if (!options->is_single && !options->run_command)
+        privileges_warn_of_root();
+    return 0;
+}
+
 /* Everything from here on runs in the process that will serve. */
 static int start_serving(const struct options *options, struct server_config *config)
 {
     CLEANUP_FREE char *pid_file =
         options->pid_file ? nbdkit_absolute_path(options->pid_file) : NULL;
+    int result = -1;
 
     if (options->pid_file && !pid_file)
         return -1;
     if (!options->is_foreground && background_enter() < 0)
         return -1;
     signals_keep();
-    if (plugin_start() < 0 || (pid_file && background_write_pid_file(pid_file) < 0))
-        return -1;
-    background_ready();
-    int result = run_command(options, config) < 0 ? -1 : server_run(config);
-    /* Out of descriptors, there is none to read the pid file with until these are closed. */
+    if (get_ready(options, config, pid_file) == 0)
+        result = run_command(options, config) < 0 ? -1 : server_run(config);
     listen_close(config->sockets);
-    if (pid_file)
-        background_remove_pid_file(pid_file);
+    background_remove_pid_file();
     return result;
 }
 
 static int serve(const struct options *options, struct server_config *config)
 {
-    if (log_open(options->log) < 0 || listen_refuse_activation() < 0)
+    if (log_open(options->log) < 0 || privileges_choose(options->user, options->group) < 0 ||
+        listen_refuse_activation() < 0)
         return -1;
     if (options->is_single) {
         api_set_stdio_used(true);

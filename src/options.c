@@ -310,10 +310,8 @@ static int refuse_not_yet(const struct options *options)
         bool is_given;
         const char *name;
     } list[] = {
-        { options->group, "-g/--group" },
         { options->selinux_label, "--selinux-label" },
         { options->locks_memory, "--swap" },
-        { options->user, "-u/--user" },
         { policy->in_flight_max_bytes != IN_FLIGHT_DEFAULT_BYTES, "--bytes-in-flight" },
     };
 

@@ -5,6 +5,7 @@
 #include "run.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
@@ -26,6 +27,15 @@ extern char **environ;
 
 static pid_t command_pid = -1;
 static int command_fd = -1; /* a pidfd */
+
+/*
+ * With -u or -g the command keeps the rights that the server gives up, as in
+ * nbdkit: it may need them to attach the disk. A process in between starts it,
+ * for the server could not signal it. command_pid is then the keeper's.
+ */
+static pid_t keeper_pid = -1;
+static int keeper_fd = -1; /* our end of a pipe */
+enum { KEEPER_FD = STDERR_FILENO + 1 };
 
 static void write_variable(FILE *out, const char *name, const char *value)
 {
@@ -65,31 +75,112 @@ static char *make_script(const struct options *options, const struct listen_sock
     return fclose(out) == 0 ? script : NULL;
 }
 
-int run_start(const struct options *options, const struct listen_sockets *sockets)
+/* Starts the shell with the signals that it would have without us. Returns its pid or -1. */
+static pid_t spawn_shell(char *script)
 {
-    CLEANUP_FREE char *script = make_script(options, sockets);
     char *argv[] = { (char[]){ "/bin/sh" }, (char[]){ "-c" }, script, NULL };
     posix_spawnattr_t attributes;
     sigset_t changed;
     sigset_t none;
+    pid_t pid;
 
-    if (!script) {
-        log_error("--run: %m");
-        return -1;
-    }
     signals_get_changed(&changed);
     sigemptyset(&none);
     posix_spawnattr_init(&attributes);
     posix_spawnattr_setsigdefault(&attributes, &changed);
     posix_spawnattr_setsigmask(&attributes, &none);
     posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
-    int error = posix_spawn(&command_pid, argv[0], NULL, &attributes, argv, environ);
+    int error = posix_spawn(&pid, argv[0], NULL, &attributes, argv, environ);
     posix_spawnattr_destroy(&attributes);
-    if (error) {
-        log_error("--run: cannot start /bin/sh: %s", strerrordesc_np(error));
-        command_pid = -1;
-        return -1;
+    if (!error)
+        return pid;
+    log_error("--run: cannot start /bin/sh: %s", strerrordesc_np(error));
+    return -1;
+}
+
+static int get_exit_status(int wait_status)
+{
+    return WIFSIGNALED(wait_status) ? 128 + WTERMSIG(wait_status) : WEXITSTATUS(wait_status);
+}
+
+/* The keeper: passes signals on to the command until that ends. Returns its exit status. */
+static int keep(pid_t pid)
+{
+    struct pollfd fds[] = {
+        { .fd = KEEPER_FD, .events = POLLIN },
+        { .fd = pidfd_open(pid, 0), .events = POLLIN },
+    };
+    unsigned char number;
+    int status;
+
+    while (fds[1].fd >= 0 && poll(fds, 2, -1) >= 0 && !fds[1].revents) {
+        if (read(KEEPER_FD, &number, 1) == 1)
+            kill(pid, number);
+        else
+            fds[0].fd = -1; /* The server is gone; the command may go on. */
     }
+    return waitpid(pid, &status, 0) < 0 ? EXIT_FAILURE : get_exit_status(status);
+}
+
+/* In the child, which keeps nothing of the server but its standard descriptors. */
+static _Noreturn void run_keeper(int pipe_fd, char *script)
+{
+    unsigned char start;
+
+    signals_ignore();
+    dup2(pipe_fd, KEEPER_FD);
+    closefrom(KEEPER_FD + 1);
+    fcntl(KEEPER_FD, F_SETFD, FD_CLOEXEC);
+    log_forget();
+    if (read(KEEPER_FD, &start, 1) != 1)
+        _exit(EXIT_SUCCESS);
+    pid_t pid = spawn_shell(script);
+    _exit(pid < 0 ? EXIT_FAILURE : keep(pid));
+}
+
+int run_keep(const struct options *options, const struct listen_sockets *sockets)
+{
+    CLEANUP_FREE char *script = make_script(options, sockets);
+    int ends[2] = { -1, -1 };
+
+    keeper_pid = script && pipe2(ends, O_CLOEXEC) == 0 ? fork() : -1;
+    if (keeper_pid == 0)
+        run_keeper(ends[0], script);
+    if (keeper_pid < 0)
+        log_error("--run: cannot keep the rights for the command: %m");
+    if (ends[0] >= 0)
+        close(ends[0]);
+    keeper_fd = ends[1];
+    return keeper_pid < 0 ? -1 : 0;
+}
+
+/* Tells the keeper: to start with 0, to pass a signal on with its number. */
+static void tell_keeper(int number)
+{
+    unsigned char byte = (unsigned char)number;
+
+    if (write(keeper_fd, &byte, 1) < 0)
+        log_debug("--run: the command's keeper is gone: %m");
+}
+
+static pid_t start(const struct options *options, const struct listen_sockets *sockets)
+{
+    if (keeper_pid > 0) {
+        tell_keeper(0);
+        return keeper_pid;
+    }
+    CLEANUP_FREE char *script = make_script(options, sockets);
+    if (script)
+        return spawn_shell(script);
+    log_error("--run: %m");
+    return -1;
+}
+
+int run_start(const struct options *options, const struct listen_sockets *sockets)
+{
+    command_pid = start(options, sockets);
+    if (command_pid < 0)
+        return -1;
     command_fd = pidfd_open(command_pid, 0);
     if (command_fd < 0) {
         log_error("--run: pidfd_open: %m");
@@ -98,6 +189,14 @@ int run_start(const struct options *options, const struct listen_sockets *socket
         command_pid = -1;
     }
     return command_fd;
+}
+
+static void pass_on(int number)
+{
+    if (keeper_pid > 0)
+        tell_keeper(number);
+    else
+        kill(command_pid, number);
 }
 
 int run_wait(void)
@@ -113,7 +212,7 @@ int run_wait(void)
     do {
         int number = signals_take_caught();
         if (number)
-            kill(command_pid, number);
+            pass_on(number);
     } while (ppoll(&end, 1, NULL, &unblocked) < 0 && errno == EINTR);
     signals_restore(&unblocked);
     close(command_fd);
@@ -122,5 +221,5 @@ int run_wait(void)
         return EXIT_FAILURE;
     }
     command_pid = command_fd = -1;
-    return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+    return get_exit_status(status);
 }

@@ -7,6 +7,12 @@ struct listen_sockets;
 struct options;
 
 /*
+ * Before the server gives up its rights, and before threads exist: keeps them
+ * for the command. Returns 0, or -1 after logging.
+ */
+int run_keep(const struct options *options, const struct listen_sockets *sockets);
+
+/*
  * Starts the command with /bin/sh, with the variables of nbdlab(1), --run, set
  * for `sockets`. Returns a pidfd, which run_wait() closes, or -1 after logging.
  * Main thread.

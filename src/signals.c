@@ -30,6 +30,12 @@ static void ask_to_stop(int number)
     raise(number);
 }
 
+void signals_ignore(void)
+{
+    for (size_t i = 0; i < sizeof stop_signals / sizeof stop_signals[0]; i++)
+        signal(stop_signals[i], SIG_IGN);
+}
+
 int signals_take_caught(void)
 {
     return atomic_exchange(&caught, 0);

@@ -19,6 +19,9 @@ void signals_install(void);
 /* Serving: from now on no number of signals kills. Main thread. */
 void signals_keep(void);
 
+/* In a child process that is nobody's to stop: ignores the signals above. */
+void signals_ignore(void);
+
 /* The number of the last signal that asked the server to stop since the last call, 0 for none. */
 int signals_take_caught(void);
 

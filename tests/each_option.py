@@ -30,7 +30,7 @@ HAS_VSOCK = os.path.exists("/dev/vsock")
 
 
 # Their effects come with their code.
-NOT_YET = ["--bytes-in-flight", "--group", "--selinux-label", "--swap", "--user"]
+NOT_YET = ["--bytes-in-flight", "--selinux-label", "--swap"]
 
 
 class Row:
@@ -341,7 +341,7 @@ def port(words):
 @option("--print-uri", "--print-url", "--show-uri", "--show-url")
 def print_uri(words):
     with Started(*words) as server:
-        printed = server.log.splitlines()
+        printed = [line for line in server.log.splitlines() if line.startswith("nbd+")]
         return bool(printed) and subprocess.run(["nbdinfo", "--size", printed[0]], check=True,
                                                 capture_output=True).stdout == b"1048576\n"
 

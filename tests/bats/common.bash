@@ -142,6 +142,11 @@ lacks() {
     fi
 }
 
+# messages: what the server's log has to say, but for its line about root.
+messages() {
+    grep -v "warning: serving as root: " "$LOG" || :
+}
+
 # same ACTUAL EXPECTED
 same() {
     [ "$1" = "$2" ] || { printf 'got:      %s\nexpected: %s\n' "$1" "$2"; return 1; }

@@ -37,7 +37,7 @@ for client in (silent, greeted, halfway, promised, informed):
 ready().read(0, 512)
 EOT
     stop
-    same "$(cat "$LOG")" ""
+    same "$(messages)" ""
 }
 
 @test "the time is for the whole handshake, however slowly or busily it goes on" {
@@ -93,7 +93,7 @@ same(client.read(0, 512), b"late" * 128, "data")
 client.disconnect()
 EOT
     stop
-    same "$(cat "$LOG")" ""
+    same "$(messages)" ""
 }
 
 @test "the end of the server does not wait for the deadline" {
