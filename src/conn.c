@@ -32,6 +32,7 @@ struct conn *conn_new(struct transport *transport, unsigned number, const struct
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     pthread_cond_init(&conn->state_changed, &monotonic);
     pthread_condattr_destroy(&monotonic);
+    budget_open(&conn->memory, transport, number);
     return conn;
 }
 
@@ -39,6 +40,7 @@ void conn_free(struct conn *conn)
 {
     if (conn_get_state(conn) != CONN_DEAD)
         transport_say_goodbye(conn->transport);
+    budget_close(&conn->memory);
     transport_close(conn->transport);
     intern_free(&conn->intern);
     pthread_cond_destroy(&conn->state_changed);
@@ -61,6 +63,8 @@ void conn_advance(struct conn *conn, enum conn_state target)
         transport_wake_reader(conn->transport);
     if (target == CONN_DEAD)
         transport_wake_all(conn->transport);
+    if (target >= CONN_CLOSING)
+        budget_abandon(&conn->memory);
     pthread_cond_broadcast(&conn->state_changed);
 }
 
@@ -87,18 +91,65 @@ bool conn_is_ending(struct conn *conn)
     return conn_get_state(conn) >= CONN_CLOSING || transport_is_hung_up(conn->transport);
 }
 
+/* How many of the vectors, counted from the first, are a slice together; 0 if that one is longer.
+ */
+static int count_slice(const struct iovec *vectors, int count)
+{
+    size_t length = 0;
+    int i;
+
+    for (i = 0; i < count && vectors[i].iov_len <= CONN_SLICE_BYTES - length; i++)
+        length += vectors[i].iov_len;
+    return i;
+}
+
+/* Sends a message in slices, to see whether the client goes on taking it. */
+static int send_slices(struct conn *conn, struct iovec *vectors, int count)
+{
+    int result = 0;
+
+    while (count > 0 && result == 0) {
+        int slice = count_slice(vectors, count);
+        struct iovec part = { vectors->iov_base, CONN_SLICE_BYTES };
+        budget_begin_turn(&conn->memory.sending);
+        result = transport_send(conn->transport, slice ? vectors : &part, slice ? slice : 1);
+        budget_end_turn(&conn->memory.sending);
+        vectors += slice;
+        count -= slice;
+        if (slice == 0) {
+            vectors->iov_base = (char *)vectors->iov_base + CONN_SLICE_BYTES;
+            vectors->iov_len -= CONN_SLICE_BYTES;
+        }
+    }
+    return result;
+}
+
 int conn_send(struct conn *conn, struct iovec *vectors, int count)
 {
     LOCK_SCOPE(&conn->write_lock);
 
     if (conn_get_state(conn) == CONN_DEAD)
         return -1;
-    if (transport_send(conn->transport, vectors, count) == 0)
+    if (send_slices(conn, vectors, count) == 0)
         return 0;
     if (conn_get_state(conn) != CONN_DEAD)
         log_debug("cannot send to the client, dropping it: %m");
     conn_advance(conn, CONN_DEAD);
     return -1;
+}
+
+int conn_receive(struct conn *conn, void *buffer, size_t length)
+{
+    int got = 1;
+
+    for (size_t done = 0; done < length && got > 0; done += CONN_SLICE_BYTES) {
+        size_t left = length - done;
+        budget_begin_turn(&conn->memory.receiving);
+        got = transport_recv(conn->transport, (char *)buffer + done,
+                             left < CONN_SLICE_BYTES ? left : CONN_SLICE_BYTES);
+        budget_end_turn(&conn->memory.receiving);
+    }
+    return got;
 }
 
 bool conn_sleep(struct conn *conn, const struct timespec *deadline)

@@ -10,14 +10,19 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/uio.h>
 #include <time.h>
 
+#include "budget.h"
 #include "intern.h"
 
 struct policy;
 struct transport;
+
+/* A client that takes or sends this much is alive. */
+enum { CONN_SLICE_BYTES = 4 * 1024 * 1024 };
 
 /* A rank that only rises. HACKING.md has the table of what each one means. */
 enum conn_state {
@@ -69,6 +74,7 @@ struct conn {
     char *meta_export; /* the export for which base:allocation was selected, or NULL */
 
     struct intern intern;
+    struct budget_account memory; /* of its requests */
 };
 
 /*
@@ -84,6 +90,9 @@ void conn_free(struct conn *conn);
 void conn_advance(struct conn *conn, enum conn_state target);
 
 enum conn_state conn_get_state(struct conn *conn);
+
+/* Reads a payload. Returns as transport_recv(). The thread whose turn it is to read. */
+int conn_receive(struct conn *conn, void *buffer, size_t length);
 
 /* Was base:allocation selected for the export that is open? */
 bool conn_has_meta_context(const struct conn *conn);

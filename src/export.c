@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "budget.h"
 #include "cleanup.h"
 #include "conn.h"
 #include "debug_flags.h"
@@ -106,13 +107,15 @@ static const char *find_block_size_fault(const struct conn_export *export)
     return NULL;
 }
 
-/* A plugin that names no maximum, or none at all, has the default one. */
+/* The plugin's maximum, if it names one, as far as a connection can have so much memory. */
 static uint32_t find_payload_max(const struct conn_export *export)
 {
+    uint64_t share = budget_get_share();
+
     if (export->block_minimum == 0 || export->block_maximum == UINT32_MAX)
         return EXPORT_PAYLOAD_DEFAULT;
-    return export->block_maximum < EXPORT_PAYLOAD_DEFAULT ? export->block_maximum
-                                                          : EXPORT_PAYLOAD_DEFAULT;
+    return export->block_maximum <= share ? export->block_maximum
+                                          : (uint32_t)(share - share % export->block_minimum);
 }
 
 static int ask_block_size(struct conn *conn)

@@ -17,8 +17,11 @@ struct extent {
     uint32_t type; /* NBDKIT_EXTENT_* */
 };
 
-/* More than this many different extents are dropped: a reply need not be complete. */
-enum { EXTENTS_MAX = 1 << 20 };
+/*
+ * More than this many different extents are dropped: a reply need not be
+ * complete, and memory for so many is set aside for each block status.
+ */
+enum { EXTENTS_MAX = 1 << 16 };
 
 /* An empty list about [start..end-1], or NULL with errno; nbdkit_extents_free() it. */
 struct nbdkit_extents *extents_new(uint64_t start, uint64_t end);

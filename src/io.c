@@ -16,9 +16,6 @@
 #include "nbdkit-plugin.h"
 #include "plugin.h"
 
-/* Emulated zeroing and caching go in steps of this size. */
-enum { STEP_BYTES = 1024 * 1024 };
-
 /* A range of more than 32 bits goes to the plugin in pieces of this size. */
 #define PIECE_BYTES (UINT32_C(2) * 1024 * 1024 * 1024)
 
@@ -28,7 +25,7 @@ enum { STEP_BYTES = 1024 * 1024 };
 /* Each may cost a process: a block status of more pieces is answered in part. */
 enum { EXTENTS_CALLS_MAX = 64 };
 
-static const unsigned char zeroes[STEP_BYTES];
+static const unsigned char zeroes[IO_STEP_BYTES];
 
 static void leave_plugin(struct conn **conn)
 {
@@ -94,7 +91,7 @@ int io_flush(struct conn *conn)
 /* What the plugin lacks is done in steps of this many bytes. */
 static uint32_t next_step(const struct conn *conn, uint64_t left)
 {
-    uint32_t step = STEP_BYTES;
+    uint32_t step = IO_STEP_BYTES;
 
     if (conn->export.block_maximum && conn->export.block_maximum < step)
         step = conn->export.block_maximum;

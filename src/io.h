@@ -20,6 +20,9 @@
 struct conn;
 struct nbdkit_extents;
 
+/* What the plugin lacks is done with a buffer of at most this size. */
+enum { IO_STEP_BYTES = 1024 * 1024 };
+
 /* A range of the export, in bytes. */
 struct io_range {
     uint64_t offset;

@@ -305,14 +305,12 @@ static int refuse_combination(const char *text)
 /* Options that are read but have no effect yet. */
 static int refuse_not_yet(const struct options *options)
 {
-    const struct policy *policy = &options->policy;
     const struct {
         bool is_given;
         const char *name;
     } list[] = {
         { options->selinux_label, "--selinux-label" },
         { options->locks_memory, "--swap" },
-        { policy->in_flight_max_bytes != IN_FLIGHT_DEFAULT_BYTES, "--bytes-in-flight" },
     };
 
     for (size_t i = 0; i < sizeof list / sizeof list[0]; i++)

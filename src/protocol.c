@@ -114,5 +114,5 @@ void protocol_answer(struct conn *conn, struct request *request)
         answer_block_status(conn, request);
     else
         answer_plain(conn, request);
-    request_release(request);
+    request_release(conn, request);
 }

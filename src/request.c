@@ -15,6 +15,8 @@
 
 #include "conn.h"
 #include "export.h"
+#include "extents.h"
+#include "io.h"
 #include "log.h"
 #include "transport.h"
 #include "wire.h"
@@ -164,7 +166,7 @@ static int read_part(struct conn *conn, struct request *request, void *buffer, u
     if (length > request->payload_left)
         length = request->payload_left;
     request->payload_left -= length;
-    return length ? transport_recv(conn->transport, buffer, length) : 1;
+    return conn_receive(conn, buffer, length);
 }
 
 /* The range of a block status with a payload is in there: NBD_FLAG_BLOCK_STATUS_PAYLOAD. */
@@ -184,6 +186,35 @@ static int read_filter(struct conn *conn, struct request *request)
                                 be32toh(filter.context_id));
     request->count = be64toh(filter.length);
     return got;
+}
+
+/* Bytes that the request will hold until it is answered. */
+static uint64_t find_memory(const struct request *request)
+{
+    uint64_t extents = request->count < EXTENTS_MAX ? request->count : EXTENTS_MAX;
+
+    switch (request->type) {
+    case NBD_CMD_READ:
+    case NBD_CMD_WRITE:
+        return request->count;
+    case NBD_CMD_BLOCK_STATUS:
+        return extents * (sizeof(struct extent) + sizeof(struct wire_extended_extent));
+    case NBD_CMD_CACHE:
+        return request->count < IO_STEP_BYTES ? request->count : IO_STEP_BYTES;
+    default:
+        return 0;
+    }
+}
+
+/* Waits until there is memory for the request. Returns 0 or an errno value. */
+static int reserve_memory(struct conn *conn, struct request *request)
+{
+    uint64_t bytes = find_memory(request);
+
+    if (budget_take(&conn->memory, bytes) < 0)
+        return refuse(request, ESHUTDOWN, "the server is ending this connection");
+    request->memory = bytes;
+    return 0;
 }
 
 static int read_data(struct conn *conn, struct request *request)
@@ -207,6 +238,8 @@ static int read_body(struct conn *conn, struct request *request)
         got = read_filter(conn, request);
     if (!request->error)
         request->error = check_range(conn, request);
+    if (!request->error)
+        request->error = reserve_memory(conn, request);
     if (!request->error && request->type == NBD_CMD_WRITE)
         got = read_data(conn, request);
     if (got > 0 && request->payload_left > 0)
@@ -291,12 +324,14 @@ int request_read(struct conn *conn, struct request *request)
     got = read_body(conn, request);
     if (got > 0)
         return 1;
-    request_release(request);
+    request_release(conn, request);
     return end_of_input(conn, got, false);
 }
 
-void request_release(struct request *request)
+void request_release(struct conn *conn, struct request *request)
 {
+    budget_give(&conn->memory, request->memory);
+    request->memory = 0;
     free(request->payload);
     request->payload = NULL;
 }

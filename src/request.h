@@ -22,18 +22,18 @@ struct request {
     int error;                   /* errno of a request that will be refused, else 0 */
     char text[REQUEST_TEXT_MAX]; /* why it will be */
     void *payload;               /* of NBD_CMD_WRITE; the request's, from malloc(3) */
+    uint64_t memory;             /* bytes of the budget that are its own */
 };
 
 /*
- * Reads the next request and its payload. Returns 1; 0 where the client is done
- * (NBD_CMD_DISC, end of file); -1 after a violation or an error: the
- * connection is then DEAD, or beyond ACTIVE and DRAINING already. One thread at
- * a time.
+ * Reads the next request and its payload, once there is memory for it. Returns 1; 0 where the
+ * client is done (NBD_CMD_DISC, end of file); -1 after a violation or an error: the connection is
+ * then DEAD, or beyond ACTIVE and DRAINING already. One thread at a time.
  */
 int request_read(struct conn *conn, struct request *request);
 
 /* Frees what the request holds, once it is answered. Any thread of the session. */
-void request_release(struct request *request);
+void request_release(struct conn *conn, struct request *request);
 
 /* What the request asks for, in words. */
 const char *request_get_name(const struct request *request);

@@ -18,6 +18,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "budget.h"
 #include "cleanup.h"
 #include "conn.h"
 #include "listen.h"
@@ -254,6 +255,7 @@ int server_run(const struct server_config *config)
 {
     int result = 0;
 
+    budget_init(config->policy->in_flight_max_bytes);
     server.ended_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (server.ended_fd < 0) {
         log_error("eventfd: %m");

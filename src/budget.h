@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The memory that requests may hold, from when one is read until it is
+ * answered: a limit for the whole server, of which one connection gets a quarter
+ * at most. Whoever finds none left waits, in the order of arrival. While somebody
+ * waits, a client that holds memory and leaves the server waiting for it is
+ * dropped after a few seconds.
+ */
+#ifndef BUDGET_H
+#define BUDGET_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct transport;
+
+/* Does the client do its part of an exchange? */
+struct budget_progress {
+    _Atomic unsigned turn; /* odd while the server waits for the client */
+    unsigned seen_turn;    /* when somebody last looked; under the budget's lock */
+    int64_t seen_at_ms;
+};
+
+/* A connection's part; the members are budget.c's. */
+struct budget_account {
+    _Atomic uint64_t held; /* bytes */
+    _Atomic bool is_abandoned;
+    unsigned number; /* of the connection, in log messages */
+    struct transport *transport;
+    struct budget_progress sending;
+    struct budget_progress receiving;
+    struct budget_account *next; /* under the budget's lock */
+    struct budget_account **link;
+};
+
+/* Sets the limit, in bytes. Main thread, before the first client. */
+void budget_init(uint64_t max_bytes);
+
+/* What one connection may hold: no request can have more. */
+uint64_t budget_get_share(void);
+
+/* Opens an account, and closes it, with nothing held. `transport` stays the caller's. */
+void budget_open(struct budget_account *account, struct transport *transport, unsigned number);
+void budget_close(struct budget_account *account);
+
+/*
+ * Takes `bytes`, at most budget_get_share() of them; may wait. Returns 0, or -1
+ * after budget_abandon(). One thread of the connection at a time.
+ */
+int budget_take(struct budget_account *account, uint64_t bytes);
+
+/* Gives them back. Any thread. */
+void budget_give(struct budget_account *account, uint64_t bytes);
+
+/* Nobody is to wait on behalf of the connection any more. Any thread. */
+void budget_abandon(struct budget_account *account);
+
+/* Brackets around an exchange of no more than a few MiB with the client. One thread at a time. */
+void budget_begin_turn(struct budget_progress *progress);
+void budget_end_turn(struct budget_progress *progress);
+
+#endif
