@@ -6,4 +6,4 @@ clients.  It returns if the server obeys, and raises with what it saw if not.
 """
 
 PARTS = ["handshake", "options", "info", "metacontexts", "transmission", "replies", "flags", "commands",
-         "blocksizes", "errors", "termination", "hostile"]
+         "blocksizes", "errors", "termination", "hostile", "extended", "tls"]

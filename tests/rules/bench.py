@@ -6,6 +6,8 @@ A Talk is a Client of rawnbd.py that remembers what was said.  A Bench gives out
 
 import os
 import re
+import shutil
+import ssl
 import struct
 import subprocess
 
@@ -26,6 +28,8 @@ SERVERS = {
     "unfixed": ["--mask-handshake=2"],      # no zeroes alone
     "simple": ["--no-sr"],
     "nometa": ["--no-mc"],
+    "tls-required": ["--tls=require"],
+    "tls-offered": ["--tls=on"],
 }
 
 
@@ -72,6 +76,13 @@ class Talk(Client):
                 raise
             raise Skip("the server has no " + what) from None
 
+    def start_tls(self, minimum=ssl.TLSVersion.TLSv1_2, maximum=ssl.TLSVersion.MAXIMUM_SUPPORTED):
+        """The client's side of TLS after STARTTLS was acknowledged; any certificate will do."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        context.minimum_version, context.maximum_version = minimum, maximum
+        self.sock = context.wrap_socket(self.sock, suppress_ragged_eofs=False)
+
     def hangs_up(self):
         """See the connection end without another byte, whichever way."""
         self.ending()
@@ -89,9 +100,9 @@ class Ours:
     """Servers of ours, started when a rule first asks for them.  Each has all disks."""
 
     def __init__(self):
-        from lab import BUILD, Server
+        from lab import Server          # here, as it needs libnbd's module and --socket does not
         self.make_server = Server
-        self.plugin = BUILD + "/tests/plugins/rules.so"
+        self.plugin = os.environ["BUILD"] + "/tests/plugins/rules.so"
         self.running = {}
 
     def name(self, disk):
@@ -110,13 +121,32 @@ class Ours:
     def start(self, name):
         server = self.make_server()
         server.record = server.dir + "/record"
-        server.args = [*SERVERS[name.partition("#")[0]], self.plugin, "log=" + server.record]
+        kind = name.partition("#")[0]
+        server.args = [*SERVERS[kind], self.plugin, "log=" + server.record]
+        if kind.startswith("tls"):
+            server.args.insert(0, "--tls-certificates=" + self.make_certificates(server.dir))
         server.start()
         if server.process.poll() is not None:
-            if "not supported yet" in server.log:
-                raise Skip("not supported yet: " + " ".join(SERVERS[name]))
             raise AssertionError("the server did not start: " + server.log)
         return server
+
+    def make_certificates(self, folder):
+        """Certificates for a TLS server, which is its own authority; returns their folder."""
+        config = subprocess.run([os.environ["NBDLAB"], "--dump-config"], capture_output=True, text=True)
+        if "tls=yes" not in config.stdout:
+            raise Skip("the server was built without TLS")
+        folder += "/pki"
+        os.mkdir(folder)
+        with open(folder + "/template", "w") as template:
+            template.write("cn = localhost\ndns_name = localhost\ntls_www_server\n"
+                           "expiration_days = 2\n")
+        for what, name in (("--generate-privkey --key-type=ecdsa", "server-key.pem"),
+                           ("--generate-self-signed", "server-cert.pem")):
+            subprocess.run(["certtool", *what.split(), "--load-privkey", folder + "/server-key.pem",
+                            "--template", folder + "/template", "--outfile", folder + "/" + name],
+                           check=True, capture_output=True)
+        shutil.copy(folder + "/server-cert.pem", folder + "/ca-cert.pem")
+        return folder
 
     def address(self, name):
         return self.server(name).sock

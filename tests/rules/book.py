@@ -27,6 +27,7 @@ SECTIONS = [
     "NOTLS mode",
     "FORCEDTLS mode",
     "SELECTIVETLS mode",
+    "TLS versions",
     "Block size constraints",
     "Metadata querying",
     "The `base:` metadata namespace",

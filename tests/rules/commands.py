@@ -4,7 +4,6 @@
 from rules.bench import *
 from rules.book import MAY, SENSE, SHOULD, Skip, expect, one_of, rule
 
-READ, WRITE, DISC = "Request types: NBD_CMD_READ", "Request types: NBD_CMD_WRITE", None
 BEYOND = ((1 << 20, 512), (1 << 20, 1), ((1 << 20) - 512, 1024), (0, (1 << 20) + 1),
           (1 << 50, 512), ((1 << 64) - 512, 512), ((1 << 64) - 1, 2), ((1 << 63), 1 << 20))
 

@@ -4,7 +4,7 @@
 import errno as system
 
 from rules.bench import *
-from rules.book import MAY, SENSE, SHOULD, expect, one_of, rule
+from rules.book import SENSE, SHOULD, expect, one_of, rule
 
 VALUES = (EPERM, EIO, ENOMEM, EINVAL, ENOSPC, EOVERFLOW, ENOTSUP, ESHUTDOWN)
 

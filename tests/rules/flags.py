@@ -2,7 +2,7 @@
 """Transmission flags: each is set where it is true, and what is not offered does not work."""
 
 from rules.bench import *
-from rules.book import MAY, SENSE, SHOULD, Skip, expect, one_of, rule
+from rules.book import MAY, SENSE, SHOULD, expect, rule
 
 DEFINED = (1 << 12) - 1 & ~SEND_RESIZE
 

@@ -2,7 +2,7 @@
 """The greeting, the client's flags, the old ways into transmission, and how messages are framed."""
 
 from rules.bench import *
-from rules.book import MAY, SENSE, SHOULD, expect, one_of, rule
+from rules.book import MAY, SENSE, expect, rule
 
 
 @rule("greeting-init-passwd", "Newstyle negotiation",

@@ -6,7 +6,7 @@ others meanwhile, it takes no memory, and it says nothing about who came and lef
 """
 
 from rules.bench import *
-from rules.book import MAY, SENSE, SHOULD, Skip, expect, one_of, rule
+from rules.book import MAY, SENSE, expect, one_of, rule
 
 HARD_DISCONNECT = "Termination of the session during option haggling"
 TRANSMISSION = "Terminating the transmission phase"

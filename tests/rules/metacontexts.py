@@ -309,8 +309,6 @@ def _(t):
             same(error.code, REP_ERR_TOO_BIG, "refusal")
 
 
-
-
 @rule("meta-long-query", "Conventions",
       "A query of more than 4096 bytes is refused or ignored, and so is one that is not UTF-8 or "
       "has a NUL.", SENSE)

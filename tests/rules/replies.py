@@ -5,7 +5,7 @@ rawnbd.py checks in each reply that chunks lie in the request, do not overlap an
 """
 
 from rules.bench import *
-from rules.book import MAY, SENSE, SHOULD, Skip, expect, one_of, rule
+from rules.book import MAY, SENSE, SHOULD, expect, one_of, rule
 
 SPARSE = "map=4096,size=1M"
 CONTENT = (CHUNK_OFFSET_DATA, CHUNK_OFFSET_HOLE)

@@ -1,10 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Ends: clients that leave without a word, and servers that are shut down."""
 
-import socket
-
 from rules.bench import *
-from rules.book import MAY, SENSE, SHOULD, expect, one_of, rule
+from rules.book import SENSE, SHOULD, one_of, rule
 
 
 @rule("eof-after-greeting", "Termination of the session during option haggling",

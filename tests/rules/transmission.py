@@ -2,7 +2,7 @@
 """Requests, simple replies, cookies, and the order of things."""
 
 from rules.bench import *
-from rules.book import MAY, SENSE, SHOULD, Skip, expect, one_of, rule
+from rules.book import MAY, SENSE, SHOULD, Skip, expect, rule
 
 SIMPLE = {"structured": False}
 
