@@ -5,5 +5,5 @@ A case is a function with @rule before it (book.py) that gets a Bench (bench.py)
 clients.  It returns if the server obeys, and raises with what it saw if not.
 """
 
-PARTS = ["handshake", "options", "info", "metacontexts", "transmission", "replies", "flags", "commands",
-         "blocksizes", "errors", "termination", "hostile", "extended", "tls"]
+PARTS = ["handshake", "options", "info", "metacontexts", "transmission", "replies", "flags",
+         "commands", "blocksizes", "errors", "termination", "hostile", "extended", "tls"]

@@ -13,7 +13,7 @@ import subprocess
 
 from rawnbd import *  # noqa: F401,F403
 from rawnbd import (CMD_TRIM, CMD_WRITE, CMD_WRITE_ZEROES, FIXED_NEWSTYLE, NBDMAGIC, NO_ZEROES,
-                    REP_ERR_UNSUP, Client, OptionError, open_socket, same)
+                    REP_ERR_UNSUP, Client, Closed, OptionError, open_socket, same)
 from rules.book import Skip
 
 TRANSCRIPT_LINES = 14
@@ -42,8 +42,12 @@ class Talk(Client):
         self.name = "client %d" % (len(bench.clients) + 1)
 
     def send(self, data):
+        """Send, and leave it to what is read next to see that the server has hung up."""
         self.bench.note(self.name, "sends", data)
-        super().send(data)
+        try:
+            super().send(data)
+        except ConnectionError:
+            self.bench.note(self.name, "sees", "that nobody reads this")
 
     def receive(self, count):
         try:
@@ -140,11 +144,11 @@ class Ours:
         with open(folder + "/template", "w") as template:
             template.write("cn = localhost\ndns_name = localhost\ntls_www_server\n"
                            "expiration_days = 2\n")
-        for what, name in (("--generate-privkey --key-type=ecdsa", "server-key.pem"),
-                           ("--generate-self-signed", "server-cert.pem")):
-            subprocess.run(["certtool", *what.split(), "--load-privkey", folder + "/server-key.pem",
-                            "--template", folder + "/template", "--outfile", folder + "/" + name],
-                           check=True, capture_output=True)
+        key = folder + "/server-key.pem"
+        for arguments in (["--generate-privkey", "--key-type=ecdsa", "--outfile", key],
+                          ["--generate-self-signed", "--load-privkey", key, "--template",
+                           folder + "/template", "--outfile", folder + "/server-cert.pem"]):
+            subprocess.run(["certtool", *arguments], check=True, capture_output=True)
         shutil.copy(folder + "/server-cert.pem", folder + "/ca-cert.pem")
         return folder
 

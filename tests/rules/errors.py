@@ -80,7 +80,8 @@ def _(t):
       "NBD_EOVERFLOW is told for reads with DF alone.", SHOULD)
 def _(t):
     for kind in (CMD_READ, CMD_FLUSH, CMD_TRIM, CMD_CACHE, CMD_WRITE_ZEROES):
-        expect(errno_from(t, EOVERFLOW, kind) not in (0, EOVERFLOW), "command %d: it is told" % kind)
+        expect(errno_from(t, EOVERFLOW, kind) not in (0, EOVERFLOW),
+               "command %d: it is told" % kind)
     expect(errno_from(t, EOVERFLOW, CMD_READ, flags=FLAG_DF), "a read with DF succeeded")
 
 

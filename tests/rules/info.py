@@ -29,8 +29,9 @@ def block_sizes(t, disk=""):
     return (*struct.unpack(">III", info[INFO_BLOCK_SIZE]), client.size)
 
 
-DISKS_WITH_SIZES = ("", "block=512:4096:65536", "block=4096:65536:1048576", "block=1:512:4294967295",
-                    "block=65536:65536:33554432", "block=512:1048576:100663296,size=1G")
+DISKS_WITH_SIZES = ("", "block=512:4096:65536", "block=4096:65536:1048576",
+                    "block=1:512:4294967295", "block=65536:65536:33554432",
+                    "block=512:1048576:100663296,size=1G")
 
 
 def each_block_size(t):

@@ -108,6 +108,6 @@ def _(t):
         while True:
             error = client.errno(CMD_READ, 0, 512)
             one_of(error, (0, ESHUTDOWN), "errno")
-    except (Closed, ConnectionError):
+    except Closed:
         pass
     same(server.wait(), 0, "exit status of the server")
