@@ -26,7 +26,7 @@ ROWS = {}
 PKI = tempfile.mkdtemp(prefix="nbdlab-pki.")
 IS_ROOT = os.geteuid() == 0
 HAS_IPV6 = os.path.exists("/proc/net/if_inet6") and "0" * 31 + "1 " in open("/proc/net/if_inet6").read()
-HAS_VSOCK = os.path.exists("/dev/vsock")
+HAS_VSOCK = os.access("/dev/vsock", os.R_OK)
 
 
 # Their effects come with their code.
@@ -161,6 +161,12 @@ def is_served_tls(server, user="", **credentials):
     return end.stdout == b"1048576\n"
 
 
+def is_refused(name, words, where=UNIX):
+    """Where an option cannot have its effect, it is not passed over."""
+    expect_refusal([*where, *words, "memory", "1M"], name)
+    return True
+
+
 # The table.
 
 @option("-4", "--ipv4-only", needs="" if HAS_IPV6 else "there is no IPv6 loopback here")
@@ -244,12 +250,13 @@ def foreground(words):
         return pid == process.pid
 
 
-@option("-g", "--group", value="nogroup", bad=["", "no such group", "4294967295", "-1"],
-        needs="" if IS_ROOT else "only root can become somebody else")
+@option("-g", "--group", value="daemon", bad=["", "no such group", "4294967295", "-1"])
 def group(words):
+    if not IS_ROOT and words:
+        return is_refused("--group", words)
     with Started(*words) as server:
         ready(server.sock)
-        return server.status("Gid") == ["65534"] * 4
+        return server.status("Gid") == ["1"] * 4
 
 
 @option("-i", "--ipaddr", "--ip-addr", value="127.0.0.2", base=TCP,
@@ -461,12 +468,13 @@ def unix(words):
         return ready(server.dir + "/lab.sock").size == 1 << 20
 
 
-@option("-u", "--user", value="nobody", bad=["", "no such user", "4294967295", "-1"],
-        needs="" if IS_ROOT else "only root can become somebody else")
+@option("-u", "--user", value="daemon", bad=["", "no such user", "4294967295", "-1"])
 def user(words):
+    if not IS_ROOT and words:
+        return is_refused("--user", words)
     with Started(*words) as server:
         ready(server.sock)
-        return server.status("Uid") == ["65534"] * 4
+        return server.status("Uid") == ["1"] * 4
 
 
 @option("-v", "--verbose")
@@ -481,8 +489,7 @@ def verbose(words):
 def vsock(words):
     """Few machines have a loopback for it, which a client needs; listen-network.bats looks."""
     if not HAS_VSOCK and words:
-        expect_refusal([*TCP[:1], *words, "-p", "0", "memory", "1M"], "--vsock", "AF_VSOCK")
-        return True
+        return is_refused("--vsock", words, ("-f", "-p", "0", "-P", "{dir}/pid"))
     with Started(*words, where=("-p", "0")) as server:
         return socket.AF_VSOCK in [sock.family for sock in sockets_of(server.process.pid)]
 
