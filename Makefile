@@ -71,7 +71,7 @@ TEST_PLUGINS = $(patsubst tests/plugins/%.c,$(B)/tests/plugins/%.so,$(wildcard t
                $(patsubst examples/%.c,$(B)/examples/%.so,$(wildcard examples/*.c))
 
 .DELETE_ON_ERROR:
-.PHONY: all tests check demo lint install clean
+.PHONY: all tests check demo lint install install-man clean
 
 all: $(B)/nbdlab $(PLUGINS) $(if $(filter build,$(B)),nbdlab)
 
@@ -163,21 +163,30 @@ lint:
 	scripts/need lint
 	scripts/lint
 
-install: all
+install: all install-man
 	install -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(PLUGINDIR) $(DESTDIR)$(INCLUDEDIR) \
-	 $(DESTDIR)$(PKGCONFIGDIR) $(DESTDIR)$(COMPLETIONDIR) \
-	 $(DESTDIR)$(MANDIR)/man1 $(DESTDIR)$(MANDIR)/man3
+	 $(DESTDIR)$(PKGCONFIGDIR) $(DESTDIR)$(COMPLETIONDIR)
 	install $(B)/nbdlab $(DESTDIR)$(BINDIR)/nbdlab
 	install -m 644 $(PLUGINS) $(DESTDIR)$(PLUGINDIR)
 	install -m 644 include/*.h $(DESTDIR)$(INCLUDEDIR)
-	install -m 644 man/*.1 $(DESTDIR)$(MANDIR)/man1
-	install -m 644 man/*.3 $(DESTDIR)$(MANDIR)/man3
 	install -m 644 completions/nbdlab.bash $(DESTDIR)$(COMPLETIONDIR)/nbdlab
 	$(call PKGCONFIG,nbdlab,$(VERSION))
 ifeq ($(NBDKIT_COMPAT),1)
 	ln -sfn nbdlab $(DESTDIR)$(BINDIR)/nbdkit
 	$(call PKGCONFIG,nbdkit,$(API_VERSION))
 endif
+
+# A page of section 3 is found by each of its names.
+install-man:
+	install -d $(DESTDIR)$(MANDIR)/man1 $(DESTDIR)$(MANDIR)/man3
+	install -m 644 man/*.1 $(DESTDIR)$(MANDIR)/man1
+	install -m 644 man/*.3 $(DESTDIR)$(MANDIR)/man3
+	for page in man/*.3; do \
+	 for name in $$(sed -n '/^\.Sh NAME/,/^\.Nd/s/^\.Nm \([^ ]*\).*/\1/p' $$page); do \
+	  test $$name.3 = $${page#man/} || \
+	   ln -sfn $${page#man/} $(DESTDIR)$(MANDIR)/man3/$$name.3; \
+	 done; \
+	done
 
 # Plugins link with nothing: the program provides every nbdkit_* function.
 define PKGCONFIG
