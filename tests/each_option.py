@@ -253,7 +253,7 @@ def foreground(words):
 @option("-g", "--group", value="daemon", bad=["", "no such group", "4294967295", "-1"])
 def group(words):
     if not IS_ROOT and words:
-        return is_refused("--group", words)
+        return is_refused("-g", words)
     with Started(*words) as server:
         ready(server.sock)
         return server.status("Gid") == ["1"] * 4
@@ -471,7 +471,7 @@ def unix(words):
 @option("-u", "--user", value="daemon", bad=["", "no such user", "4294967295", "-1"])
 def user(words):
     if not IS_ROOT and words:
-        return is_refused("--user", words)
+        return is_refused("-u", words)
     with Started(*words) as server:
         ready(server.sock)
         return server.status("Uid") == ["1"] * 4
