@@ -26,7 +26,6 @@ ROWS = {}
 PKI = tempfile.mkdtemp(prefix="nbdlab-pki.")
 IS_ROOT = os.geteuid() == 0
 HAS_IPV6 = os.path.exists("/proc/net/if_inet6") and "0" * 31 + "1 " in open("/proc/net/if_inet6").read()
-HAS_VSOCK = os.access("/dev/vsock", os.R_OK)
 
 
 # Their effects come with their code.
@@ -488,8 +487,10 @@ def verbose(words):
 @option("--vsock")
 def vsock(words):
     """Few machines have a loopback for it, which a client needs; listen-network.bats looks."""
-    if not HAS_VSOCK and words:
-        return is_refused("--vsock", words, ("-f", "-p", "0", "-P", "{dir}/pid"))
+    try:
+        socket.socket(socket.AF_VSOCK, socket.SOCK_STREAM).close()
+    except OSError:
+        return bool(words) and is_refused("--vsock", words, ("-f", "-p", "0", "-P", "{dir}/pid"))
     with Started(*words, where=("-p", "0")) as server:
         return socket.AF_VSOCK in [sock.family for sock in sockets_of(server.process.pid)]
 
