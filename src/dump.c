@@ -5,6 +5,7 @@
  */
 #include "dump.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <sys/utsname.h>
@@ -94,6 +95,28 @@ void dump_config(void)
     printf("vsock_option=no\n");
 }
 
+/* Callbacks that API version 2 gave another form; nbdkit prints the old ones by their old names. */
+static bool has_old_form(size_t offset)
+{
+    return plugin_get_api_version() == 1 && (offset == offsetof(struct nbdkit_plugin, pread) ||
+                                             offset == offsetof(struct nbdkit_plugin, pwrite) ||
+                                             offset == offsetof(struct nbdkit_plugin, flush) ||
+                                             offset == offsetof(struct nbdkit_plugin, trim) ||
+                                             offset == offsetof(struct nbdkit_plugin, zero));
+}
+
+static void dump_callbacks(const struct nbdkit_plugin *table)
+{
+    for (size_t i = 0; i < sizeof callbacks / sizeof callbacks[0]; i++) {
+        if (!*(void *const *)((const char *)table + callbacks[i].offset))
+            continue;
+        if (has_old_form(callbacks[i].offset))
+            printf("has__%s_v1=1\n", callbacks[i].name);
+        else
+            printf("has_%s=1\n", callbacks[i].name);
+    }
+}
+
 void dump_plugin(void)
 {
     const struct nbdkit_plugin *table = plugin_get_table();
@@ -109,9 +132,7 @@ void dump_plugin(void)
     printf("errno_is_preserved=%d\n", table->errno_is_preserved != 0);
     if (table->magic_config_key)
         printf("magic_config_key=%s\n", table->magic_config_key);
-    for (size_t i = 0; i < sizeof callbacks / sizeof callbacks[0]; i++)
-        if (*(void *const *)((const char *)table + callbacks[i].offset))
-            printf("has_%s=1\n", callbacks[i].name);
+    dump_callbacks(table);
     fflush(stdout);
     if (table->dump_plugin)
         table->dump_plugin();

@@ -46,7 +46,7 @@ pread 512 0; close"
     run -0 "$NBDLAB" "$(plugin api1)" --dump-plugin
     contains "$output" "api_version=1"
     contains "$output" "max_thread_model=serialize_all_requests"
-    contains "$output" "has_zero=1"
+    contains "$output" "has__zero_v1=1"
 }
 
 @test "API version 2: -r is passed to open, and no write reaches the plugin" {
