@@ -102,6 +102,9 @@ static int check_command(struct conn *conn, struct request *request)
         return refuse(request, ESHUTDOWN, "the server is ending this connection");
     if (request->type >= COMMAND_COUNT)
         return refuse(request, EINVAL, "command %u is unknown to this server", request->type);
+    /* Before the flags: this says more than that one of them was not offered. */
+    if (commands[request->type].is_write && !conn->export.can_write)
+        return refuse(request, EPERM, "the export is read-only");
     unsigned invalid = find_invalid_flags(conn, request);
     if (invalid)
         return refuse(request, EINVAL, "command flags 0x%x are not valid for %s on this connection",
@@ -111,8 +114,6 @@ static int check_command(struct conn *conn, struct request *request)
         return refuse(request, EINVAL,
                       "a write with extended headers needs "
                       "NBD_CMD_FLAG_PAYLOAD_LEN");
-    if (commands[request->type].is_write && !conn->export.can_write)
-        return refuse(request, EPERM, "the export is read-only");
     if (is_offered(conn, request->type))
         return 0;
     return refuse(request, EINVAL,
