@@ -42,7 +42,8 @@ struct tls {
     char *peer_issuer_dn;
 
     pthread_mutex_t lock; /* over every call of GnuTLS, and so over what its callbacks touch: */
-    int io_error;         /* errno of the last recv(2) or send(2) that failed for good */
+    bool is_input_over;   /* end of file, or an error */
+    int input_error;      /* errno then, 0 at end of file */
     unsigned renegotiations;
     size_t input_begin; /* encrypted and unread: input[input_begin..input_end-1] */
     size_t input_end;
@@ -64,19 +65,24 @@ static ssize_t read_input(struct tls *tls)
     return got;
 }
 
-/* GnuTLS's callback, under the lock: reads as recv(2). */
+/*
+ * GnuTLS's callback, under the lock: reads as recv(2), but for the end: GnuTLS
+ * would take it for a reason to send no more either, and replies are still to go out.
+ */
 static ssize_t pull(gnutls_transport_ptr_t pointer, void *buffer, size_t length)
 {
     struct tls *tls = pointer;
 
     if (tls->input_begin == tls->input_end) {
-        ssize_t got = read_input(tls);
-        if (got < 0 && errno != EAGAIN)
-            tls->io_error = errno;
-        if (got < 0)
-            gnutls_transport_set_errno(tls->session, errno);
-        if (got <= 0)
-            return got;
+        ssize_t got = tls->is_input_over ? 0 : read_input(tls);
+        if (got == 0 || (got < 0 && errno != EAGAIN)) {
+            tls->is_input_over = true;
+            tls->input_error = got < 0 ? errno : tls->input_error;
+        }
+        if (got <= 0) {
+            gnutls_transport_set_errno(tls->session, EAGAIN);
+            return -1;
+        }
         tls->input_begin = 0;
         tls->input_end = (size_t)got;
     }
@@ -185,10 +191,11 @@ static void log_bad_certificate(struct tls *tls)
     gnutls_datum_t text = { .data = NULL };
     unsigned status = gnutls_session_get_verify_cert_status(tls->session);
 
-    if (gnutls_certificate_verification_status_print(status, GNUTLS_CRT_X509, &text, 0) == 0)
-        log_error("TLS handshake failed, the client's certificate is not accepted: %s", text.data);
-    else
-        log_error("TLS handshake failed, the client's certificate is not accepted");
+    gnutls_certificate_verification_status_print(status, GNUTLS_CRT_X509, &text, 0);
+    while (text.data && text.size > 0 && text.data[text.size - 1] == ' ')
+        text.data[--text.size] = '\0';
+    log_error("TLS handshake failed, the client's certificate is not accepted: %s",
+              text.data ? (char *)text.data : "?");
     gnutls_free(text.data);
 }
 
@@ -208,15 +215,20 @@ static void log_bad_user(const struct tls *tls, int error)
 
 static void log_failure(struct tls *tls, int error)
 {
-    if (error == GNUTLS_E_PREMATURE_TERMINATION || tls->io_error)
-        log_debug("the connection ended in the middle of the TLS handshake");
-    else if (error == GNUTLS_E_CERTIFICATE_VERIFICATION_ERROR)
+    if (error == GNUTLS_E_CERTIFICATE_VERIFICATION_ERROR)
         log_bad_certificate(tls);
     else if (error == GNUTLS_E_FATAL_ALERT_RECEIVED)
         log_error("TLS handshake failed, the client says: %s",
                   gnutls_alert_get_name(gnutls_alert_get(tls->session)));
     else if (tls->attempt.has_user)
         log_bad_user(tls, error);
+    else if (error == GNUTLS_E_CERTIFICATE_REQUIRED || error == GNUTLS_E_NO_CERTIFICATE_FOUND)
+        log_error("TLS handshake failed, the client shows no certificate that ca-cert.pem stands "
+                  "for, and --tls-verify-peer wants one");
+    else if (error == GNUTLS_E_DECRYPTION_FAILED)
+        /* OpenSSL's alerts of TLS 1.3 come in the clear, where GnuTLS expects no such thing. */
+        log_error("TLS handshake failed: %s The client may not trust the server's certificate.",
+                  gnutls_strerror(error));
     else
         log_error("TLS handshake failed: %s", gnutls_strerror(error));
 }
@@ -272,7 +284,9 @@ int tls_shake_hands(struct tls *tls)
         error = gnutls_handshake(tls->session);
     } while (error < 0 && error != GNUTLS_E_AGAIN && !gnutls_error_is_fatal(error));
     if (error == GNUTLS_E_AGAIN) {
-        errno = EAGAIN;
+        if (tls->is_input_over)
+            log_debug("the connection ended in the middle of the TLS handshake");
+        errno = tls->is_input_over ? ECONNRESET : EAGAIN;
         return -1;
     }
     if (error < 0) {
@@ -298,16 +312,13 @@ static int decline_renegotiation(struct tls *tls)
 
 static ssize_t fail_to_receive(struct tls *tls, int error)
 {
-    errno = tls->io_error ? tls->io_error : EPROTO;
-    if (tls->io_error)
-        return -1;
     if (error == GNUTLS_E_FATAL_ALERT_RECEIVED) {
         log_error("TLS: the client gives up: %s",
                   gnutls_alert_get_name(gnutls_alert_get(tls->session)));
-        return -1;
+    } else {
+        log_error("TLS: what the client sent cannot be read: %s", gnutls_strerror(error));
+        gnutls_alert_send_appropriate(tls->session, error);
     }
-    log_error("TLS: what the client sent cannot be read: %s", gnutls_strerror(error));
-    gnutls_alert_send_appropriate(tls->session, error);
     errno = EPROTO;
     return -1;
 }
@@ -316,11 +327,9 @@ static ssize_t fail_to_receive(struct tls *tls, int error)
 static ssize_t handle_trouble(struct tls *tls, int error)
 {
     switch (error) {
-    case GNUTLS_E_PREMATURE_TERMINATION:
-        return 0;
     case GNUTLS_E_AGAIN:
-        errno = EAGAIN;
-        return -1;
+        errno = tls->is_input_over ? tls->input_error : EAGAIN;
+        return errno ? -1 : 0;
     case GNUTLS_E_INTERRUPTED:
         return 1;
     case GNUTLS_E_WARNING_ALERT_RECEIVED:
