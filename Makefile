@@ -53,9 +53,8 @@ DEFINES = -DNBDLAB_VERSION='"$(VERSION)"' -DPLUGIN_FOLDER='"$(PLUGINDIR)"' \
           -DBIN_FOLDER='"$(BINDIR)"' -DMAN_FOLDER='"$(MANDIR)"' \
           -DSYSCONF_FOLDER='"$(SYSCONFDIR)"'
 
-PLAIN_OBJECTS = $(patsubst src/%.c,$(B)/src/%.o,\
-                $(filter-out src/tls.c src/tls_credentials.c,$(wildcard src/*.c)))
-TLS_OBJECTS = $(B)/src/tls.o $(B)/src/tls_credentials.o
+TLS_OBJECTS = $(patsubst %,$(B)/src/%.o,tls tls_certificates tls_credentials tls_file)
+PLAIN_OBJECTS = $(filter-out $(TLS_OBJECTS),$(patsubst src/%.c,$(B)/src/%.o,$(wildcard src/*.c)))
 SERVER_OBJECTS = $(if $(filter 1,$(TLS)),\
                  $(filter-out %/tls_absent.o,$(PLAIN_OBJECTS)) $(TLS_OBJECTS),$(PLAIN_OBJECTS))
 SH_COMMON = $(filter-out sh-plugin/sh.c sh-plugin/eval.c,$(wildcard sh-plugin/*.c))

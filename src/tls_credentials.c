@@ -1,24 +1,24 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
  * Owns the server's certificates or pre-shared keys. The main thread enters
- * at start-up, sessions' threads to use them; calls tls_psk, debug_flags and log.
+ * at start-up, sessions' threads to use them; calls tls_certificates, tls_psk,
+ * debug_flags and log.
  */
 #include "tls_credentials.h"
 
-#include <errno.h>
 #include <gnutls/crypto.h>
 #include <gnutls/gnutls.h>
 #include <gnutls/x509.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "cleanup.h"
 #include "debug_flags.h"
 #include "log.h"
 #include "policy.h"
+#include "tls_certificates.h"
+#include "tls_file.h"
 #include "tls_psk.h"
 
 /* proto.md, "TLS versions": older ones than 1.2 only where somebody asks for them. */
@@ -33,170 +33,9 @@ struct tls_credentials {
     bool verifies_peer;
 };
 
-/* What came of an attempt to load credentials. */
-enum outcome { LOADED, NOTHING_THERE, BROKEN };
-
-/* Why there are none; the caller knows how bad that is. */
-struct fault {
-    char text[1024];
-};
-
 bool tls_credentials_is_built(void)
 {
     return true;
-}
-
-__attribute__((__format__(__printf__, 2, 3))) static enum outcome set_fault(struct fault *fault,
-                                                                            const char *format, ...)
-{
-    va_list args;
-
-    va_start(args, format);
-    vsnprintf(fault->text, sizeof fault->text, format, args);
-    va_end(args);
-    return BROKEN;
-}
-
-static enum outcome set_gnutls_fault(struct fault *fault, const char *path, int error)
-{
-    return set_fault(fault, "%s: %s", path, gnutls_strerror(error));
-}
-
-/* Secrets do not stay in memory that was given back. */
-static void forget_file(gnutls_datum_t *content)
-{
-    if (content->data)
-        gnutls_memset(content->data, 0, content->size);
-    gnutls_free(content->data);
-}
-
-static enum outcome load_file(const char *path, gnutls_datum_t *content, struct fault *fault)
-{
-    errno = 0;
-    if (gnutls_load_file(path, content) == 0)
-        return LOADED;
-    int error = errno;
-    set_fault(fault, "cannot read %s: %s", path,
-              error ? strerrordesc_np(error) : "is it a regular file?");
-    return error == ENOENT ? NOTHING_THERE : BROKEN;
-}
-
-/* One of the files of a folder of certificates. */
-struct part {
-    char *path;
-    gnutls_datum_t content;
-};
-
-static void free_part(struct part *part)
-{
-    free(part->path);
-    forget_file(&part->content);
-}
-
-#define CLEANUP_PART __attribute__((__cleanup__(free_part)))
-
-static enum outcome load_part(const char *folder, const char *name, struct part *part,
-                              struct fault *fault)
-{
-    if (asprintf(&part->path, "%s/%s", folder, name) < 0) {
-        part->path = NULL;
-        return set_fault(fault, "%s/%s: no memory", folder, name);
-    }
-    return load_file(part->path, &part->content, fault);
-}
-
-static enum outcome use_authority(gnutls_certificate_credentials_t certificates, const char *folder,
-                                  struct fault *fault)
-{
-    CLEANUP_PART struct part part = { .path = NULL };
-
-    if (load_part(folder, "ca-cert.pem", &part, fault) != LOADED)
-        return BROKEN;
-    int count =
-        gnutls_certificate_set_x509_trust_mem(certificates, &part.content, GNUTLS_X509_FMT_PEM);
-    if (count < 0)
-        return set_gnutls_fault(fault, part.path, count);
-    return count > 0 ? LOADED : set_fault(fault, "%s: there is no certificate in it", part.path);
-}
-
-static enum outcome use_revocations(gnutls_certificate_credentials_t certificates,
-                                    const char *folder, struct fault *fault)
-{
-    CLEANUP_PART struct part part = { .path = NULL };
-    enum outcome outcome = load_part(folder, "ca-crl.pem", &part, fault);
-
-    if (outcome != LOADED)
-        return outcome == NOTHING_THERE ? LOADED : outcome;
-    int count =
-        gnutls_certificate_set_x509_crl_mem(certificates, &part.content, GNUTLS_X509_FMT_PEM);
-    if (count < 0)
-        return set_gnutls_fault(fault, part.path, count);
-    return count > 0 ? LOADED
-                     : set_fault(fault, "%s: there is no revocation list in it", part.path);
-}
-
-static enum outcome use_server_certificate(gnutls_certificate_credentials_t certificates,
-                                           const char *folder, struct fault *fault)
-{
-    CLEANUP_PART struct part certificate = { .path = NULL };
-    CLEANUP_PART struct part key = { .path = NULL };
-    enum outcome outcome = load_part(folder, "server-cert.pem", &certificate, fault);
-
-    if (outcome != LOADED)
-        return outcome;
-    if (load_part(folder, "server-key.pem", &key, fault) != LOADED)
-        return BROKEN;
-    int error = gnutls_certificate_set_x509_key_mem(certificates, &certificate.content,
-                                                    &key.content, GNUTLS_X509_FMT_PEM);
-    if (error < 0)
-        return set_fault(fault, "%s and %s: %s", certificate.path, key.path,
-                         gnutls_strerror(error));
-    return LOADED;
-}
-
-static enum outcome load_folder(struct tls_credentials *credentials, const char *folder,
-                                struct fault *fault)
-{
-    int error = gnutls_certificate_allocate_credentials(&credentials->certificates);
-
-    if (error < 0)
-        return set_gnutls_fault(fault, folder, error);
-    enum outcome outcome = use_server_certificate(credentials->certificates, folder, fault);
-    if (outcome == LOADED)
-        outcome = use_authority(credentials->certificates, folder, fault);
-    if (outcome == LOADED)
-        outcome = use_revocations(credentials->certificates, folder, fault);
-    if (outcome == LOADED) {
-        log_debug("TLS certificates from %s", folder);
-        gnutls_certificate_set_known_dh_params(credentials->certificates, GNUTLS_SEC_PARAM_MEDIUM);
-        return LOADED;
-    }
-    gnutls_certificate_free_credentials(credentials->certificates);
-    credentials->certificates = NULL;
-    return outcome;
-}
-
-/* Without --tls-certificates: the first of these folders with certificates. */
-static enum outcome load_default_folder(struct tls_credentials *credentials, struct fault *fault)
-{
-    static const char *const users[] = { ".pki/nbdlab", ".pki/nbdkit", ".config/pki/nbdlab",
-                                         ".config/pki/nbdkit", NULL };
-    static const char *const roots[] = { "pki/nbdlab", "pki/nbdkit", NULL };
-    bool is_root = geteuid() == 0;
-    const char *base = is_root ? SYSCONF_FOLDER : getenv("HOME");
-    const char *const *folders = is_root ? roots : users;
-
-    for (; base && *folders; folders++) {
-        CLEANUP_FREE char *folder = NULL;
-        if (asprintf(&folder, "%s/%s", base, *folders) < 0)
-            folder = NULL;
-        enum outcome outcome = folder ? load_folder(credentials, folder, fault) : NOTHING_THERE;
-        if (outcome != NOTHING_THERE)
-            return outcome;
-    }
-    set_fault(fault, "there are no certificates in %s/%s", base ? base : "$HOME",
-              is_root ? "pki/nbdlab or pki/nbdkit" : ".pki/nbdlab, .pki/nbdkit or .config/pki");
-    return NOTHING_THERE;
 }
 
 /* GnuTLS's callback: the key of a user, which GnuTLS frees. */
@@ -220,25 +59,25 @@ static int find_key(gnutls_session_t session, const char *user, gnutls_datum_t *
     return found ? 0 : gnutls_rnd(GNUTLS_RND_RANDOM, key->data, length);
 }
 
-static enum outcome load_psk(struct tls_credentials *credentials, const char *path,
-                             struct fault *fault)
+static enum tls_outcome load_psk(struct tls_credentials *credentials, const char *path,
+                                 struct tls_fault *fault)
 {
     gnutls_datum_t content = { .data = NULL };
     char wrong[TLS_PSK_FAULT_MAX];
 
-    if (load_file(path, &content, fault) != LOADED)
-        return BROKEN;
+    if (tls_file_load(path, &content, fault) != TLS_LOADED)
+        return TLS_BROKEN;
     credentials->keys = tls_psk_parse((const char *)content.data, content.size, wrong);
-    forget_file(&content);
+    tls_file_forget(&content);
     if (!credentials->keys)
-        return set_fault(fault, "%s: %s", path, wrong);
+        return tls_file_fail(fault, "%s: %s", path, wrong);
     int error = gnutls_psk_allocate_server_credentials(&credentials->psk);
     if (error < 0)
-        return set_gnutls_fault(fault, path, error);
+        return tls_file_fail(fault, "%s: %s", path, gnutls_strerror(error));
     gnutls_psk_set_server_credentials_function(credentials->psk, find_key);
     gnutls_psk_set_server_known_dh_params(credentials->psk, GNUTLS_SEC_PARAM_MEDIUM);
     log_debug("TLS with pre-shared keys from %s", path);
-    return LOADED;
+    return TLS_LOADED;
 }
 
 /* Returns 0, or -1 after logging. */
@@ -271,7 +110,8 @@ static void write_gnutls_log(int level, const char *text)
 }
 
 /* Nothing could be loaded. Returns 0, or -1 where that cannot be. */
-static int do_without(struct policy *policy, enum outcome outcome, const struct fault *fault)
+static int do_without(struct policy *policy, enum tls_outcome outcome,
+                      const struct tls_fault *fault)
 {
     if (policy->tls == TLS_REQUIRE) {
         log_error("--tls=require, but %s; name a folder with --tls-certificates or a file with "
@@ -279,7 +119,7 @@ static int do_without(struct policy *policy, enum outcome outcome, const struct 
                   fault->text);
         return -1;
     }
-    if (policy->tls == TLS_ON || outcome == BROKEN)
+    if (policy->tls == TLS_ON || outcome == TLS_BROKEN)
         log_warning("TLS is off, and nothing is encrypted: %s; with --tls=require nothing would be "
                     "served like this, with --tls=off nothing said",
                     fault->text);
@@ -289,15 +129,17 @@ static int do_without(struct policy *policy, enum outcome outcome, const struct 
     return 0;
 }
 
-static enum outcome load(struct tls_credentials *credentials, const struct tls_sources *sources,
-                         struct fault *fault)
+static enum tls_outcome load(struct tls_credentials *credentials, const struct tls_sources *sources,
+                             struct tls_fault *fault)
 {
     if (sources->psk)
         return load_psk(credentials, sources->psk, fault);
     if (!sources->certificates)
-        return load_default_folder(credentials, fault);
+        return tls_certificates_load_default(&credentials->certificates, fault);
     /* Named, but not there: that is not what the user meant. */
-    return load_folder(credentials, sources->certificates, fault) == LOADED ? LOADED : BROKEN;
+    enum tls_outcome outcome =
+        tls_certificates_load(&credentials->certificates, sources->certificates, fault);
+    return outcome == TLS_LOADED ? TLS_LOADED : TLS_BROKEN;
 }
 
 static void start_gnutls_log(void)
@@ -310,12 +152,12 @@ static void start_gnutls_log(void)
 static int load_and_settle(struct tls_credentials *credentials, struct policy *policy,
                            const struct tls_sources *sources)
 {
-    struct fault fault;
-    enum outcome outcome = load(credentials, sources, &fault);
+    struct tls_fault fault;
+    enum tls_outcome outcome = load(credentials, sources, &fault);
 
-    if (outcome != LOADED && !sources->psk)
+    if (outcome != TLS_LOADED && !sources->psk)
         return do_without(policy, outcome, &fault);
-    if (outcome != LOADED) {
+    if (outcome != TLS_LOADED) {
         log_error("--tls-psk: %s", fault.text);
         return -1;
     }
