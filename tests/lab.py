@@ -29,6 +29,10 @@ def libnbd(address=None, export="", meta=False):
     """A connected libnbd handle."""
     handle = nbd.NBD()
     handle.set_export_name(export)
+    if "TLS_FOLDER" in os.environ:
+        handle.set_tls(nbd.TLS_REQUIRE)
+        handle.set_tls_certificates(os.environ["TLS_FOLDER"])
+        handle.set_tls_verify_peer(False)  # which is about the server's host name
     if meta:
         handle.add_meta_context(nbd.CONTEXT_BASE_ALLOCATION)
     if isinstance(address, int):

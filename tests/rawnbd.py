@@ -14,6 +14,7 @@ Impolite use: c.greet(), c.send_option(), c.send_request(), c.send() and the rep
 import os
 import select
 import socket
+import ssl
 import struct
 import time
 
@@ -63,7 +64,8 @@ EPERM, EIO, ENOMEM, EINVAL, ENOSPC, EOVERFLOW, ENOTSUP, ESHUTDOWN = (
 
 
 class Closed(Exception):
-    """The server hung up: how is "eof" or "reset", got is what came before."""
+    """The server hung up: how is "eof", "reset", "cut" (TLS without a goodbye) or an error of
+    TLS, got is what came before."""
 
     def __init__(self, how, got=b""):
         super().__init__("connection ended (%s) after %d bytes of what was expected"
@@ -185,6 +187,8 @@ class Client:
             self.sock.sendall(data)
         except socket.timeout:
             raise Silence("the server does not read") from None
+        except ssl.SSLError:
+            raise BrokenPipeError("sent in vain") from None
 
     def receive(self, count):
         """Exactly count bytes; a tuple of Closed and Silence otherwise."""
@@ -194,6 +198,10 @@ class Client:
                 more = self.sock.recv(min(count - len(got), 1 << 20))
             except socket.timeout:
                 raise Silence("%d of %d bytes came" % (len(got), count)) from None
+            except ssl.SSLError as error:
+                # "cut": without TLS's goodbye.
+                is_cut = error.reason in (None, "UNEXPECTED_EOF_WHILE_READING")
+                raise Closed("cut" if is_cut else error.reason, bytes(got)) from None
             except ConnectionError:
                 raise Closed("reset", bytes(got)) from None
             if not more:
@@ -206,6 +214,8 @@ class Client:
 
     def is_readable(self, wait_s=0.0):
         """Whether something (bytes, or the end) can be read within wait_s."""
+        if isinstance(self.sock, ssl.SSLSocket) and self.sock.pending():
+            return True
         return bool(select.select([self.sock], [], [], wait_s)[0])
 
     def ending(self):
@@ -327,8 +337,26 @@ class Client:
         self.server_flags, self.flags = flags >> 16, flags & 0xffff
         same(self.receive(124), bytes(124), "padding")
 
+    def wrap(self, folder, version=None):
+        """Shake hands for TLS with the certificates of a folder, as libnbd wants them."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname = False
+        context.options &= ~getattr(ssl, "OP_IGNORE_UNEXPECTED_EOF", 0)
+        context.load_verify_locations(folder + "/ca-cert.pem")
+        if os.path.exists(folder + "/client-cert.pem"):
+            context.load_cert_chain(folder + "/client-cert.pem", folder + "/client-key.pem")
+        if version:
+            context.minimum_version = context.maximum_version = version
+        self.sock = context.wrap_socket(self.sock, suppress_ragged_eofs=False)
+
+    def starttls(self, folder, version=None):
+        same(self.ask(OPT_STARTTLS), [], "replies to STARTTLS")
+        self.wrap(folder, version)
+
     def handshake(self, export="", structured=True, meta=False, extended=False):
         self.greet()
+        if "TLS_FOLDER" in os.environ:
+            self.starttls(os.environ["TLS_FOLDER"])
         if extended:
             self.negotiate_extended()
         elif structured:

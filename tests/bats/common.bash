@@ -83,7 +83,8 @@ not() {
 
 # start ARGS...: a server in the foreground that is not waited for; its pid is in $SERVER.
 start() {
-    start_bare -f -U "$SOCK" -P "$PIDFILE" "$@" <&0
+    start_bare -f -U "$SOCK" -P "$PIDFILE" ${TLS_SERVER:+--tls=require} \
+        ${TLS_SERVER:+--tls-certificates="$TLS_SERVER"} "$@" <&0
 }
 
 # start_bare ARGS...: the same without any option of ours.

@@ -7,7 +7,7 @@
 #     server          what --tls-certificates wants, for localhost; server-crl with a revocation list
 #     client          what clients want, with a certificate; anonymous without one
 #     expired-client, future-client, revoked-client, other-client, server-as-client
-#     expired-server, other-server, stale-crl
+#     expired-server, other-server
 #     keys.psk        alice and bob; wrong.psk: alice with another key, and mallory
 
 # certificate FOLDER NAME CA LINE...: FOLDER/NAME-cert.pem and NAME-key.pem, signed by the folder CA.
@@ -32,14 +32,12 @@ authority() {
         --outfile "$1/ca-cert.pem"
 }
 
-# revocations FOLDER LINE...: FOLDER/ca-crl.pem, which revokes the certificate of revoked-client.
+# server-crl/ca-crl.pem, which revokes the certificate of revoked-client.
 revocations() {
-    local folder=$1
-    shift
-    printf '%s\n' "crl_number = 1" "$@" >crl.info
+    printf '%s\n' "crl_number = 1" "expiration_days = 1000" >crl.info
     certtool --generate-crl --load-ca-certificate ca/ca-cert.pem --load-ca-privkey ca/ca-key.pem \
         --load-certificate revoked-client/client-cert.pem --template crl.info \
-        --outfile "$folder/ca-crl.pem"
+        --outfile server-crl/ca-crl.pem
 }
 
 make_certificates() {
@@ -66,10 +64,7 @@ make_certificates() {
     done
     cp other-ca/ca-cert.pem other-server
     cp -r server server-crl
-    cp -r server stale-crl
-    revocations server-crl "expiration_days = 1000"
-    revocations stale-crl "crl_this_update_date = \"2020-01-01 00:00:00 UTC\"" \
-        "crl_next_update_date = \"2020-02-01 00:00:00 UTC\""
+    revocations
 }
 
 make_keys() {
@@ -83,4 +78,16 @@ make_pki() {
     mkdir -p "$1"
     (cd "$1" && set -e && make_certificates && make_keys) >"$1/log" 2>&1 ||
         { tail -n 20 "$1/log"; return 1; }
+}
+
+# uri_of FOLDER: for a client on $SOCK with what is in this folder of $PKI;  uri_of FILE.psk USER.
+uri_of() {
+    case $1 in
+        *.psk) echo "nbds+unix://$2@/?socket=$SOCK&tls-psk-file=$PKI/$1" ;;
+        *) echo "nbds+unix:///?socket=$SOCK&tls-certificates=$PKI/$1" ;;
+    esac
+}
+
+needs_tls() {
+    "$NBDLAB" --dump-config | grep -q '^tls=yes$' || skip "built without TLS"
 }

@@ -72,11 +72,13 @@ EOT
     serve --timeout=0.5 eval get_size='echo 1M' pread='head -c $3 /dev/zero' \
         list_exports='echo NAMES; for n in $(seq 4000); do echo "export-$n"; done'
     timeout_py <<'EOT'
+folder = "/proc/%s/fd" % os.environ["SERVER"]
+before = len(os.listdir(folder))
 deaf = connect()
 deaf.greet()
 for n in range(20):
     deaf.send_option(OPT_LIST)
-until(lambda: len(os.listdir("/proc/%s/task" % os.environ["SERVER"])) == 1, "the session to end")
+until(lambda: len(os.listdir(folder)) == before, "the session to end")
 EOT
     stop
 }
