@@ -113,6 +113,20 @@ $NAME: debug: diff: +00000120: 61 61 61 61 61 61 61 62                          
     same "$stderr" ""
 }
 
+@test "messages: %m, several lines, no escape sequences, and errno stays" {
+    flags -v -D nbdkit.backend.controlpath=0 "$FLAGS" show=messages
+    same "$(grep both -A 1 <<<"$stderr" | grep -v ' environ')" "\
+$NAME: error: error both 2 lines: No space left on device
+$NAME: debug: debug both 2 lines: No space left on device
+$NAME: error: list both 2
+$NAME: error: lines?[1m: No space left on device
+$NAME: debug: list both 2
+$NAME: debug: lines?[1m: No space left on device"
+    contains "$output" "errno is preserved"
+    flags "$FLAGS" show=messages
+    not contains "$stderr" "debug"
+}
+
 @test "nbdkit_timestamp is the local date and time to the microsecond" {
     local before after stamp
     before=$(TZ=XYZ-3 date '+%F %T.%6N')

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
  * What serves debugging: debug flags, printed in load and in config_complete; and, told by the
- * parameter show=WHAT, the functions hexdump, hexdiff, timestamp and name.
+ * parameter show=WHAT, the functions hexdump, hexdiff, messages, timestamp and name.
  */
 #include <stdio.h>
 #include <string.h>
@@ -50,6 +50,27 @@ static void compare(void)
     nbdkit_debug_hexdiff(ours, theirs, sizeof ours, "diff: ", 0x100);
 }
 
+/* %m in each of the four, as if errno had nothing else to do. */
+static void say_lists(const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    nbdkit_verror(format, args);
+    va_end(args);
+    va_start(args, format);
+    nbdkit_vdebug(format, args);
+    va_end(args);
+}
+
+static void say_everything(const char *word, int number, const char *end)
+{
+    nbdkit_error("error %s %d %s: %m", word, number, end);
+    nbdkit_debug("debug %s %d %s: %m", word, number, end);
+    say_lists("list %s %d\n%s\033[1m: %m", word, number, end);
+    nbdkit_set_error(EPERM);
+}
+
 static int flags_config(const char *key, const char *value)
 {
     if (strcmp(key, "show") != 0)
@@ -59,6 +80,8 @@ static int flags_config(const char *key, const char *value)
         dump();
     else if (strcmp(value, "hexdiff") == 0)
         compare();
+    else if (strcmp(value, "messages") == 0)
+        say_everything("both", 2, "lines");
     else if (strcmp(value, "timestamp") == 0)
         printf("timestamp <%s>\n", nbdkit_timestamp());
     else if (strcmp(value, "name") == 0)
