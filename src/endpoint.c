@@ -19,7 +19,8 @@ static int announce(const struct options *options, const struct listen_sockets *
 {
     if (options->prints_uri)
         return uri_print(sockets, options);
-    if (!sockets->unix_path && options->port == 0 && !options->run_command) {
+    if (!sockets->is_activated && !sockets->unix_path && options->port == 0 &&
+        !options->run_command) {
         printf("%u\n", sockets->port);
         fflush(stdout);
     }
@@ -41,5 +42,7 @@ int endpoint_open(const struct options *options, struct listen_sockets *sockets)
 {
     if (options->is_single)
         return 0;
-    return make_sockets(options, sockets) < 0 ? -1 : announce(options, sockets);
+    if (!sockets->is_activated && make_sockets(options, sockets) < 0)
+        return -1;
+    return announce(options, sockets);
 }

@@ -5,8 +5,11 @@
  */
 #include "listen.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/vm_sockets.h>
+#include <netinet/in.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -86,15 +89,59 @@ static const char *advise_on_path(int error)
     }
 }
 
-int listen_refuse_activation(void)
+static int find_own_place(const struct listen_sockets *sockets, struct listen_place *place)
 {
-    const char *pid = getenv("LISTEN_PID");
+    place->family = sockets->unix_path ? AF_UNIX : sockets->is_vsock ? AF_VSOCK : AF_INET;
+    if (sockets->unix_path)
+        snprintf(place->unix_path, sizeof place->unix_path, "%s", sockets->unix_path);
+    place->host = sockets->address ? sockets->address : "localhost";
+    place->port = sockets->port;
+    return 0;
+}
 
-    if (!pid || strtol(pid, NULL, 10) != (long)getpid())
+/* Any address is as good as another: then it is that of this machine for itself. */
+static void name_host(struct listen_place *place, int family, const void *address, bool is_any)
+{
+    place->family = AF_INET;
+    place->host = "localhost";
+    if (!is_any && inet_ntop(family, address, place->address_text, sizeof place->address_text))
+        place->host = place->address_text;
+}
+
+int listen_find_place(const struct listen_sockets *sockets, unsigned i, struct listen_place *place)
+{
+    union {
+        struct sockaddr any;
+        struct sockaddr_in in;
+        struct sockaddr_in6 in6;
+        struct sockaddr_un un;
+        struct sockaddr_vm vm;
+    } address = { .any.sa_family = AF_UNSPEC };
+    socklen_t length = sizeof address;
+
+    *place = (struct listen_place){ .family = AF_UNSPEC };
+    if (!sockets->is_activated)
+        return find_own_place(sockets, place);
+    if (getsockname(sockets->fds[i], &address.any, &length) < 0)
+        return -1;
+    place->family = address.any.sa_family;
+    switch (place->family) {
+    case AF_INET:
+        place->port = ntohs(address.in.sin_port);
+        name_host(place, AF_INET, &address.in.sin_addr, address.in.sin_addr.s_addr == INADDR_ANY);
         return 0;
-    log_error("sockets from systemd (LISTEN_PID, LISTEN_FDS) are not supported yet; use -U, -p "
-              "or -s");
-    return -1;
+    case AF_INET6:
+        place->port = ntohs(address.in6.sin6_port);
+        name_host(place, AF_INET6, &address.in6.sin6_addr,
+                  IN6_IS_ADDR_UNSPECIFIED(&address.in6.sin6_addr));
+        return 0;
+    case AF_VSOCK:
+        place->port = address.vm.svm_port;
+        return 0;
+    default:
+        memcpy(place->unix_path, address.un.sun_path, sizeof address.un.sun_path);
+        return place->unix_path[0] == '/' ? 0 : -1;
+    }
 }
 
 int listen_on_unix(struct listen_sockets *sockets, const char *path)
@@ -172,8 +219,11 @@ void listen_close(struct listen_sockets *sockets)
 {
     if (sockets->unix_path)
         remove_socket(sockets);
-    for (unsigned i = 0; i < sockets->count; i++)
+    for (unsigned i = 0; i < sockets->count; i++) {
         close(sockets->fds[i]);
+        free(sockets->names[i]);
+        sockets->names[i] = NULL;
+    }
     sockets->count = 0;
     if (sockets->private_folder)
         rmdir(sockets->private_folder);

@@ -10,11 +10,13 @@
 #include <stdint.h>
 #include <sys/stat.h>
 
-enum { LISTEN_MAX = 16 };
+enum { LISTEN_MAX = 64 };
 
 struct listen_sockets {
     int fds[LISTEN_MAX];
+    char *names[LISTEN_MAX]; /* what a superserver calls them, or NULL */
     unsigned count;
+    bool is_activated;       /* a superserver made them: the members below say nothing of them */
     char *unix_path;         /* absolute, or NULL for TCP */
     struct stat unix_status; /* of the socket that we made there */
     char *private_folder;    /* that unix_path is in, for -U -, or NULL */
@@ -23,11 +25,17 @@ struct listen_sockets {
     const char *address; /* TCP, as given by the user; NULL for every interface */
 };
 
-/*
- * Says no to a superserver that passes its sockets on, before anybody waits
- * for them to be served. Returns 0, or -1 after logging.
- */
-int listen_refuse_activation(void);
+/* Where clients find one of them. */
+struct listen_place {
+    int family;            /* AF_INET for TCP of either family, AF_UNIX or AF_VSOCK */
+    char unix_path[109];   /* AF_UNIX: absolute, or "" */
+    const char *host;      /* TCP: a name or an address; valid as long as the place and sockets */
+    char address_text[46]; /* what host may point to */
+    uint32_t port;         /* TCP and AF_VSOCK */
+};
+
+/* Finds where socket `i` is. Returns 0, or -1 if it has no name that a URI could hold. */
+int listen_find_place(const struct listen_sockets *sockets, unsigned i, struct listen_place *place);
 
 /* A stream socket of `family` to listen on, or -1 with errno. */
 int listen_make_socket(const struct listen_sockets *sockets, int family);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
+#include "activation.h"
 #include "api.h"
 #include "background.h"
 #include "cleanup.h"
@@ -15,6 +16,7 @@
 #include "log.h"
 #define NBDKIT_API_VERSION 2
 #include "nbdkit-plugin.h"
+#include "notify.h"
 #include "options.h"
 #include "plugin.h"
 #include "privileges.h"
@@ -61,6 +63,7 @@ static int get_ready(const struct options *options, const struct server_config *
         return -1;
     if (pid_file && !privileges_are_chosen() && background_write_pid_file(pid_file) < 0)
         return -1;
+    notify_ready();
     background_ready();
     if (!options->is_single && !options->run_command)
         privileges_warn_of_root();
@@ -88,8 +91,7 @@ static int start_serving(const struct options *options, struct server_config *co
 
 static int serve(const struct options *options, struct server_config *config)
 {
-    if (log_open(options->log) < 0 || privileges_choose(options->user, options->group) < 0 ||
-        listen_refuse_activation() < 0)
+    if (log_open(options->log) < 0 || privileges_choose(options->user, options->group) < 0)
         return -1;
     if (options->is_single) {
         api_set_stdio_used(true);
@@ -117,7 +119,10 @@ static int run_action(struct options *options)
 
     if (options->action != ACTION_SERVE)
         return facts_print(options);
-    int result = setup_tls(options) < 0 ? -1 : serve(options, &config);
+    int result = -1;
+    notify_init();
+    if (activation_take(&sockets, options) == 0 && setup_tls(options) == 0)
+        result = serve(options, &config);
     listen_close(&sockets);
     setup_forget_tls(options);
     return result < 0 ? EXIT_FAILURE : EXIT_SUCCESS;

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/pidfd.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -52,7 +53,9 @@ static const char *name_tls(enum tls_mode mode)
 
 static char *make_script(const struct options *options, const struct listen_sockets *sockets)
 {
-    CLEANUP_FREE char *uri = uri_make(sockets, options);
+    struct listen_place place;
+    CLEANUP_FREE char *uri =
+        listen_find_place(sockets, 0, &place) == 0 ? uri_make(&place, options) : NULL;
     char *script = NULL;
     char port[16] = "";
     size_t length;
@@ -60,12 +63,12 @@ static char *make_script(const struct options *options, const struct listen_sock
 
     if (!out)
         return NULL;
-    if (!sockets->unix_path)
-        snprintf(port, sizeof port, "%u", sockets->port);
+    if (place.family != AF_UNIX)
+        snprintf(port, sizeof port, "%u", place.port);
     write_variable(out, "uri", uri);
     write_variable(out, "nbd", uri);
     write_variable(out, "port", port);
-    write_variable(out, "unixsocket", sockets->unix_path ? sockets->unix_path : "");
+    write_variable(out, "unixsocket", place.unix_path);
     write_variable(out, "exportname", options->export_name);
     write_variable(out, "tls", name_tls(options->policy.tls));
     write_variable(out, "tls_certificates",

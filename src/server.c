@@ -25,6 +25,7 @@
 #include "log.h"
 #define NBDKIT_API_VERSION 2
 #include "nbdkit-plugin.h"
+#include "notify.h"
 #include "plugin.h"
 #include "policy.h"
 #include "quit.h"
@@ -145,12 +146,17 @@ static void reap_clients(void)
     }
 }
 
-static void accept_client(const struct server_config *config, int listen_fd)
+static void accept_client(const struct server_config *config, unsigned listener)
 {
+    const char *name = config->sockets->names[listener];
+    char quoted[LOG_QUOTED_MAX];
     int on = 1;
-    int fd = accept4(listen_fd, NULL, NULL, SOCK_CLOEXEC);
+    int fd = accept4(config->sockets->fds[listener], NULL, NULL, SOCK_CLOEXEC);
 
     if (fd >= 0) {
+        if (name)
+            log_debug("client %u comes in at the socket %s", server.last_number + 1,
+                      log_quote(quoted, name));
         /* Fails on sockets that are not TCP, where it is not needed. */
         setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
         if (config->policy->has_keepalive)
@@ -190,11 +196,11 @@ static unsigned choose_listeners(const struct server_config *config, int *timeou
     return accepts || (is_full(config) && !server.is_full_told) ? config->sockets->count : 0;
 }
 
-/* A client waits at `listen_fd`. */
-static void welcome(const struct server_config *config, int listen_fd)
+/* A client waits there. */
+static void welcome(const struct server_config *config, unsigned listener)
 {
     if (is_accepting(config)) {
-        accept_client(config, listen_fd);
+        accept_client(config, listener);
     } else if (is_full(config) && !server.is_full_told) {
         server.is_full_told = true;
         log_error("--connections=%u: as many clients are connected, further ones have to wait",
@@ -228,7 +234,7 @@ static bool serve_event(const struct server_config *config)
         reap_clients();
     for (unsigned i = 0; i < listeners; i++)
         if (fds[FIRST_LISTENER + i].revents)
-            welcome(config, config->sockets->fds[i]);
+            welcome(config, i);
     return config->single_in_fd < 0 || server.live_count > 0;
 }
 
@@ -266,6 +272,7 @@ int server_run(const struct server_config *config)
     while (result == 0 && serve_event(config))
         ;
     quit_request();
+    notify_stopping();
     listen_close(config->sockets);
     close_clients();
     wait_for_clients();

@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "cleanup.h"
 #include "listen.h"
@@ -72,25 +73,25 @@ static void write_host(FILE *out, const char *host)
     fputs(is_ipv6 ? "]" : "", out);
 }
 
-static void write_authority(FILE *out, const struct listen_sockets *sockets)
+static void write_authority(FILE *out, const struct listen_place *place)
 {
-    if (sockets->unix_path)
+    if (place->family == AF_UNIX)
         return;
-    if (sockets->is_vsock)
+    if (place->family == AF_VSOCK)
         fprintf(out, "%u", VMADDR_CID_LOCAL);
     else
-        write_host(out, sockets->address ? sockets->address : "localhost");
-    fprintf(out, ":%u", sockets->port);
+        write_host(out, place->host);
+    fprintf(out, ":%u", place->port);
 }
 
-static void write_query(FILE *out, const struct listen_sockets *sockets,
-                        const struct options *options, bool has_tls)
+static void write_query(FILE *out, const struct listen_place *place, const struct options *options,
+                        bool has_tls)
 {
     const char *separator = "?";
 
-    if (sockets->unix_path) {
+    if (place->family == AF_UNIX) {
         fputs("?socket=", out);
-        write_path(out, sockets->unix_path);
+        write_path(out, place->unix_path);
         separator = "&";
     }
     if (has_tls && options->tls_psk) {
@@ -102,7 +103,12 @@ static void write_query(FILE *out, const struct listen_sockets *sockets,
     }
 }
 
-char *uri_make(const struct listen_sockets *sockets, const struct options *options)
+static const char *name_kind(int family)
+{
+    return family == AF_UNIX ? "+unix" : family == AF_VSOCK ? "+vsock" : "";
+}
+
+char *uri_make(const struct listen_place *place, const struct options *options)
 {
     bool has_tls = options->policy.tls == TLS_REQUIRE;
     char *uri = NULL;
@@ -111,16 +117,13 @@ char *uri_make(const struct listen_sockets *sockets, const struct options *optio
 
     if (!out)
         return NULL;
-    fprintf(out, "nbd%s%s://", has_tls ? "s" : "",
-            sockets->unix_path  ? "+unix"
-            : sockets->is_vsock ? "+vsock"
-                                : "");
+    fprintf(out, "nbd%s%s://", has_tls ? "s" : "", name_kind(place->family));
     if (has_tls && options->tls_psk)
         write_user(out, options->tls_psk);
-    write_authority(out, sockets);
+    write_authority(out, place);
     fputc('/', out);
     write_part(out, options->export_name, strlen(options->export_name));
-    write_query(out, sockets, options, has_tls);
+    write_query(out, place, options, has_tls);
     return fclose(out) == 0 ? uri : NULL;
 }
 
@@ -135,9 +138,9 @@ void uri_write_quoted(FILE *out, const char *text)
     fputc('\'', out);
 }
 
-int uri_print(const struct listen_sockets *sockets, const struct options *options)
+static int print_place(const struct listen_place *place, const struct options *options)
 {
-    CLEANUP_FREE char *uri = uri_make(sockets, options);
+    CLEANUP_FREE char *uri = uri_make(place, options);
 
     if (!uri) {
         log_error("--print-uri: %m");
@@ -148,6 +151,22 @@ int uri_print(const struct listen_sockets *sockets, const struct options *option
     printf("\nto see what is there: nbdinfo ");
     uri_write_quoted(stdout, uri);
     printf("\n");
+    return 0;
+}
+
+int uri_print(const struct listen_sockets *sockets, const struct options *options)
+{
+    struct listen_place place;
+
+    for (unsigned i = 0; i < sockets->count; i++) {
+        if (listen_find_place(sockets, i, &place) < 0)
+            continue;
+        if (print_place(&place, options) < 0)
+            return -1;
+        /* Our own are one place, with an address or two. */
+        if (!sockets->is_activated)
+            break;
+    }
     fflush(stdout);
     return 0;
 }

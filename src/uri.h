@@ -5,6 +5,7 @@
 
 #include <stdio.h>
 
+struct listen_place;
 struct listen_sockets;
 struct options;
 
@@ -13,14 +14,15 @@ struct options;
  * client needs for TLS. Returns NULL if there is no memory; free(3) it. Main
  * thread.
  */
-char *uri_make(const struct listen_sockets *sockets, const struct options *options);
+char *uri_make(const struct listen_place *place, const struct options *options);
 
 /* Writes `text` as one word of the shell, whatever it contains. */
 void uri_write_quoted(FILE *out, const char *text);
 
 /*
  * Prints the URI, and how to use it, to stdout; the URI alone is the first
- * line. Returns 0, or -1 after logging. Main thread.
+ * line. The sockets of a superserver may be several places, one after the other. Returns 0, or -1
+ * after logging. Main thread.
  */
 int uri_print(const struct listen_sockets *sockets, const struct options *options);
 

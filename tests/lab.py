@@ -3,6 +3,7 @@
 
 import ctypes
 import errno as errno_module
+import fcntl
 import os
 import select
 import socket
@@ -120,6 +121,24 @@ def forbid_sockets(family, number):
     program = Filter(len(code) // 8, ctypes.addressof(text))
     if LIBC.prctl(38, 1, 0, 0, 0) or LIBC.prctl(22, 2, ctypes.byref(program), 0, 0):
         raise OSError(ctypes.get_errno(), "seccomp")
+
+
+def activate(sockets, *args, names=None, pid=None, count=None, environment=(), **more):
+    """Starts the server as a superserver does: with these to listen on from descriptor 3 on."""
+    fds = [one if isinstance(one, int) else one.fileno() for one in sockets]
+
+    def prepare():
+        copies = [fcntl.fcntl(fd, fcntl.F_DUPFD, 100) for fd in fds]
+        for number, copy in enumerate(copies):
+            os.dup2(copy, 3 + number, inheritable=True)
+            os.close(copy)
+        os.environ.update(environment)
+        os.environ["LISTEN_PID"] = str(os.getpid()) if pid is None else pid
+        os.environ["LISTEN_FDS"] = str(len(fds)) if count is None else count
+        if names is not None:
+            os.environ["LISTEN_FDNAMES"] = names
+    return subprocess.Popen([NBDLAB, *args], stdin=subprocess.DEVNULL, preexec_fn=prepare,
+                            close_fds=False, **more)
 
 
 class Server:

@@ -625,14 +625,6 @@ EOT
     contains "$output" name=told
 }
 
-@test "sockets from systemd are refused, not ignored" {
-    # exec keeps the process id that LISTEN_PID names.
-    run -1 sh -c 'LISTEN_PID=$$ LISTEN_FDS=1 exec "$NBDLAB" -U "$SOCK" memory 1M' 3>&- 4>&-
-    contains "$output" "sockets from systemd (LISTEN_PID, LISTEN_FDS) are not supported yet"
-    LISTEN_PID=1 serve memory 1M
-    stop
-}
-
 @test "-e takes at most 4096 bytes of UTF-8" {
     run -1 "$NBDLAB" -e "$(head -c 4097 /dev/zero | tr '\0' x)" memory 1M --run true
     contains "$output" "-e/--exportname: the name of an export is UTF-8 of at most 4096 bytes"
