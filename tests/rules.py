@@ -106,8 +106,8 @@ def try_rule(rule, table):
     except Skip as skip:
         return "skip", str(skip)
     except Exception as error:  # whatever it is, it is this rule's
-        return "broken", explain(error) + ["what was said last:"] + [
-            "  " + line for line in table.transcript]
+        return "broken", (explain(error) + table.target.obituary() + ["what was said last:"] +
+                          ["  " + line for line in table.transcript])
     finally:
         table.clean()
 

@@ -166,6 +166,13 @@ class Ours:
             same(sock.recv(8), struct.pack(">Q", NBDMAGIC), "greeting of the next client")
             sock.close()
 
+    def obituary(self):
+        """A line for each server that has ended without having been told to."""
+        return ["%s has ended with status %d" % (" ".join(server.process.args[:1] + server.args),
+                                                 server.process.returncode)
+                for name, server in self.running.items()
+                if "#" not in name and server.process.poll() is not None]
+
     def end(self):
         for server in self.running.values():
             if server.process.poll() is None:
@@ -203,6 +210,9 @@ class Foreign:
 
     def check(self):
         open_socket(self.where).close()
+
+    def obituary(self):
+        return []
 
     def end(self):
         pass

@@ -110,6 +110,8 @@ def _(t):
       "The maximum that is told is one that is served, in reads and writes.")
 def _(t):
     client = t.ready("size=1G", **ASKED)
+    if INFO_BLOCK_SIZE not in client.info:
+        raise Skip("the server does not tell its block sizes")
     _, _, maximum = struct.unpack(">III", client.info[INFO_BLOCK_SIZE])
     maximum = min(maximum, client.size)
     same(len(client.read(0, maximum)), maximum, "bytes read")

@@ -93,8 +93,8 @@ def _(t):
     client = t.greeted(NO_ZEROES)
     client.send_option(OPT_LIST)
     try:
-        same(client.option_reply(OPT_LIST)[0], REP_SERVER, "type of the reply to LIST")
-        return "the server honours it"
+        kind, _ = client.option_reply(OPT_LIST)
+        return "the server honours it" if kind == REP_SERVER else "the server refuses it"
     except Closed:
         return "the server drops it"
 
@@ -287,7 +287,7 @@ def _(t):
       "An option that is refused does not cost the client its session: the next one is answered.")
 def _(t):
     client = t.greeted()
-    for _ in range(20):
+    for _ in range(5):
         client.refusal(OPT_LIST, b"x")
         client.refusal(OPT_INFO, b"")
         client.refusal(1234)

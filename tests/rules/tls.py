@@ -316,7 +316,7 @@ def _(t):
     client.refusal(99)
     same(client.ask(OPT_STARTTLS), [], "replies before the ACK")
     client.start_tls()
-    client.list_exports()
+    client.inform(OPT_INFO, "")
 
 
 @rule("tls-consistent", "Server-side requirements",
