@@ -395,7 +395,7 @@ static int rules_extents(void *handle, uint32_t count, uint64_t offset, uint32_t
         if (nbdkit_add_extent(extents, offset, next - offset, get_type(disk, offset)) == -1)
             return -1;
         offset = next;
-        if (disk->is_short || flags & NBDKIT_FLAG_REQ_ONE)
+        if (disk->is_short)
             break;
     }
     return 0;
