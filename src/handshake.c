@@ -23,7 +23,7 @@
 #include "transport.h"
 #include "wire.h"
 
-/* Longer options are dropped and refused with NBD_REP_ERR_TOO_BIG. */
+/* The data of longer options is dropped; if it matters, NBD_REP_ERR_TOO_BIG. */
 enum { OPTION_MAX_BYTES = 64 * 1024 };
 
 /* A client that haggles longer than this means no good. */
@@ -113,6 +113,20 @@ static enum option_outcome end_of_input(struct conn *conn, int got, bool is_betw
     return OPTION_FAILED;
 }
 
+/* Whether it matters what the data of an option is, not only whether there is any. */
+static bool has_meaningful_data(const struct option *option)
+{
+    switch (option->number) {
+    case NBD_OPT_INFO:
+    case NBD_OPT_GO:
+    case NBD_OPT_LIST_META_CONTEXT:
+    case NBD_OPT_SET_META_CONTEXT:
+        return true;
+    default:
+        return false;
+    }
+}
+
 static enum option_outcome refuse_long_option(struct conn *conn, const struct option *option)
 {
     if (option->number == NBD_OPT_EXPORT_NAME) {
@@ -123,8 +137,13 @@ static enum option_outcome refuse_long_option(struct conn *conn, const struct op
     int got = transport_skip(conn->transport, option->length);
     if (got <= 0)
         return end_of_input(conn, got, false);
+    if (!has_meaningful_data(option))
+        return do_option(conn, option);
     if (starttls_is_missing(conn, option))
         return starttls_refuse(conn, option);
+    /* "replaces all previously-set metadata contexts (including when this command fails)" */
+    if (option->number == NBD_OPT_SET_META_CONTEXT)
+        meta_forget(conn);
     return option_reply_error(conn, option, NBD_REP_ERR_TOO_BIG,
                               "the option is longer than 65536 bytes");
 }

@@ -50,6 +50,11 @@ static void select_meta_context(struct conn *conn, char *name)
     conn->meta_export = name;
 }
 
+void meta_forget(struct conn *conn)
+{
+    select_meta_context(conn, NULL);
+}
+
 /* NBD_OPT_LIST_META_CONTEXT and NBD_OPT_SET_META_CONTEXT: name, queries. */
 enum option_outcome meta_select(struct conn *conn, const struct option *option)
 {
@@ -57,7 +62,7 @@ enum option_outcome meta_select(struct conn *conn, const struct option *option)
     struct option_reader reader = { option->data, option->length };
 
     if (!is_list)
-        select_meta_context(conn, NULL);
+        meta_forget(conn);
     if (!conn->has_structured_replies)
         return option_reply_error(conn, option, NBD_REP_ERR_INVALID,
                                   "structured replies must be negotiated first");

@@ -10,4 +10,7 @@ struct conn;
 /* Answers NBD_OPT_LIST_META_CONTEXT and NBD_OPT_SET_META_CONTEXT. Session's thread. */
 enum option_outcome meta_select(struct conn *conn, const struct option *option);
 
+/* From now on the client has selected none. Session's thread. */
+void meta_forget(struct conn *conn);
+
 #endif

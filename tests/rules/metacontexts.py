@@ -232,11 +232,14 @@ def _(t):
 @rule("meta-set-fails-and-replaces", SET_META,
       "A SET_META_CONTEXT that fails, too, clears what was selected.")
 def _(t):
-    client = with_contexts(t)
-    client.set_meta(t.name(), ALLOCATION)
-    client.refusal(OPT_SET_META_CONTEXT, b"")
-    client.go(t.name())
-    same(client.errno(CMD_BLOCK_STATUS, 0, 512), EINVAL, "errno of a block status")
+    for data in (b"", bytes(3), meta_query(t.name(), ALLOCATION) + b"x", bytes(65537)):
+        client = with_contexts(t)
+        client.set_meta(t.name(), ALLOCATION)
+        try:
+            client.ask(OPT_SET_META_CONTEXT, data)
+        except OptionError:
+            client.go(t.name())
+            same(client.errno(CMD_BLOCK_STATUS, 0, 512), EINVAL, "errno of a block status")
 
 
 @rule("meta-set-again", SET_META,

@@ -27,6 +27,22 @@ def _(t):
     client.read(0, 512)
 
 
+@rule("option-unknown-large", "Baseline",
+      "So it is with data of a size that no option has, unless the server takes it for an attack.",
+      SENSE)
+def _(t):
+    notes = set()
+    for length in (65537, 1 << 20):
+        client = t.greeted()
+        try:
+            same(client.refusal(99, bytes(length)), REP_ERR_UNSUP, "refusal of option 99")
+            client.inform(OPT_INFO, t.name())
+            notes.add("refused")
+        except Closed:
+            notes.add("hung up on")
+    return " and ".join(sorted(notes))
+
+
 @rule("option-unknown-looks-like-option", "Baseline",
       "What looks like an option within another one's data is data.")
 def _(t):
@@ -81,8 +97,8 @@ def _(t):
 @rule("abort-with-data", "Option types: NBD_OPT_ABORT",
       "Data that comes with ABORT is ignored rather than refused.", SHOULD)
 def _(t):
-    client = t.greeted()
-    same(client.ask(OPT_ABORT, b"goodbye"), [], "replies before the ACK")
+    for length in (1, 1000, 65537):
+        same(t.greeted().ask(OPT_ABORT, bytes(length)), [], "replies before the ACK")
 
 
 @rule("abort-ends", "Termination of the session during option haggling",
