@@ -144,6 +144,7 @@ $(B)/tests/test_status: sh-plugin/status.c
 $(B)/tests/test_sh_parse: sh-plugin/parse.c sh-plugin/buf.c
 $(B)/tests/test_parse: src/parse.c
 $(B)/tests/test_utf8: src/utf8.c
+$(B)/tests/test_sparse: src/sparse.c
 
 # Prerequisites are installed first; the build itself is a second make, with
 # other flags and so in another folder.

@@ -50,6 +50,7 @@ struct conn_export {
     bool can_zero;
     bool can_fast_zero;
     bool can_extents;
+    bool is_extents_costly; /* no reads but long ones are worth it */
     bool can_multi_conn;
     bool is_rotational;
 };
@@ -71,6 +72,7 @@ struct conn {
     struct conn_export export;
     bool has_structured_replies; /* or extended ones: replies in chunks */
     bool has_extended_headers;
+    _Atomic bool has_extents_failed; /* for a read: not worth asking again */
     char *meta_export; /* the export for which base:allocation was selected, or NULL */
 
     struct intern intern;

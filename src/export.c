@@ -60,6 +60,17 @@ static int ask_bool(struct conn *conn, int (*callback)(void *handle), int fallba
     return answer < 0 ? -1 : 0;
 }
 
+/* A boolean, to plugins; but one that answers 2 says that it is slow, too. */
+static int ask_extents(struct conn *conn)
+{
+    const struct nbdkit_plugin *table = plugin_get_table();
+    int answer = ask(conn, table->can_extents, table->extents != NULL);
+
+    conn->export.can_extents = answer > 0 && table->extents;
+    conn->export.is_extents_costly = answer == 2;
+    return answer < 0 ? -1 : 0;
+}
+
 /* Asks a question with the answers 0 (none), 1 (emulate), 2 (native). */
 static int ask_degree(struct conn *conn, int (*callback)(void *handle), int fallback, int *degree)
 {
@@ -179,7 +190,7 @@ static int ask_everything(struct conn *conn)
         return -1;
     if (ask_bool(conn, table->can_flush, table->flush != NULL, &export->can_flush) < 0 ||
         ask_bool(conn, table->is_rotational, 0, &export->is_rotational) < 0 ||
-        ask_bool(conn, table->can_extents, table->extents != NULL, &export->can_extents) < 0 ||
+        ask_extents(conn) < 0 ||
         ask_degree(conn, table->can_cache, cache, &export->can_cache) < 0 ||
         ask_bool(conn, table->can_multi_conn, 0, &export->can_multi_conn) < 0)
         return -1;
@@ -187,7 +198,6 @@ static int ask_everything(struct conn *conn)
     if (plugin_get_thread_model() == NBDKIT_THREAD_MODEL_SERIALIZE_CONNECTIONS)
         export->can_multi_conn = false;
     export->can_flush = export->can_flush && table->flush;
-    export->can_extents = export->can_extents && table->extents;
     return 0;
 }
 

@@ -22,15 +22,17 @@ struct nbdkit_extents {
     struct extent *array;
     size_t count;
     size_t capacity;
+    size_t count_max;
 };
 
-struct nbdkit_extents *extents_new(uint64_t start, uint64_t end)
+struct nbdkit_extents *extents_new(uint64_t start, uint64_t end, size_t count_max)
 {
     struct nbdkit_extents *extents = calloc(1, sizeof *extents);
 
     if (extents) {
         extents->start = start;
         extents->end = end;
+        extents->count_max = count_max;
     }
     return extents;
 }
@@ -163,7 +165,7 @@ int nbdkit_add_extent(struct nbdkit_extents *extents, uint64_t offset, uint64_t 
     uint64_t begin = offset > extents->start ? offset : extents->start;
     uint64_t end = extents->next < extents->end ? extents->next : extents->end;
     if (begin >= end ||
-        (extents->count == EXTENTS_MAX && extents->array[EXTENTS_MAX - 1].type != type))
+        (extents->count == extents->count_max && extents->array[extents->count - 1].type != type))
         return 0;
     /* Once one was dropped for the bound, what follows would leave a gap. */
     if (begin != get_covered(extents))

@@ -23,8 +23,11 @@ struct extent {
  */
 enum { EXTENTS_MAX = 1 << 16 };
 
-/* An empty list about [start..end-1], or NULL with errno; nbdkit_extents_free() it. */
-struct nbdkit_extents *extents_new(uint64_t start, uint64_t end);
+/*
+ * An empty list about [start..end-1] that keeps `count_max` extents at most.
+ * Returns NULL with errno; nbdkit_extents_free() it.
+ */
+struct nbdkit_extents *extents_new(uint64_t start, uint64_t end, size_t count_max);
 
 /* The plugin is asked again, about what follows. Returns where that begins. */
 uint64_t extents_continue(struct nbdkit_extents *extents);

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "api_log.h"
 #include "cleanup.h"
 #include "conn.h"
 #include "extents.h"
@@ -15,12 +16,19 @@
 #define NBDKIT_API_VERSION 2
 #include "nbdkit-plugin.h"
 #include "plugin.h"
+#include "sparse.h"
 
 /* A range of more than 32 bits goes to the plugin in pieces of this size. */
 #define PIECE_BYTES (UINT32_C(2) * 1024 * 1024 * 1024)
 
 /* Extents are asked for in longer ones, which any minimum block size divides. */
 #define EXTENTS_PIECE_BYTES (UINT32_MAX - 65535)
+
+/* Reads of so many bytes are worth looking for holes first: in general, and for a slow plugin. */
+enum { SPARSE_READ_BYTES = 64 * 1024, SPARSE_READ_COSTLY_BYTES = 1024 * 1024 };
+
+/* There is an extent or more on either side of each hole. */
+enum { SPARSE_EXTENTS_MAX = 4 * SPARSE_PIECES_MAX };
 
 /* Each may cost a process: a block status of more pieces is answered in part. */
 enum { EXTENTS_CALLS_MAX = 64 };
@@ -66,11 +74,80 @@ static int finish_write(struct conn *conn, int error, bool is_fua)
     return to_error(plugin_get_table()->flush(conn->export.handle, 0));
 }
 
+static int call_pread(struct conn *conn, struct io_range range, void *buffer)
+{
+    return to_error(plugin_get_table()->pread(conn->export.handle, buffer, (uint32_t)range.count,
+                                              range.offset, 0));
+}
+
 int io_read(struct conn *conn, struct io_range range, void *buffer)
 {
     PLUGIN_SCOPE(conn);
-    return to_error(plugin_get_table()->pread(conn->export.handle, buffer, (uint32_t)range.count,
-                                              range.offset, 0));
+    return call_pread(conn, range, buffer);
+}
+
+bool io_is_sparse_read(struct conn *conn, struct io_range range)
+{
+    uint32_t minimum =
+        conn->export.is_extents_costly ? SPARSE_READ_COSTLY_BYTES : SPARSE_READ_BYTES;
+
+    return conn->export.can_extents && range.count >= minimum &&
+           !atomic_load(&conn->has_extents_failed);
+}
+
+static int call_extents(struct conn *conn, struct io_range range, bool is_one,
+                        struct nbdkit_extents *extents)
+{
+    size_t count;
+
+    if (range.count > UINT32_MAX)
+        range.count = EXTENTS_PIECE_BYTES;
+    int error = to_error(plugin_get_table()->extents(conn->export.handle, (uint32_t)range.count,
+                                                     range.offset, is_one ? NBDKIT_FLAG_REQ_ONE : 0,
+                                                     extents));
+
+    if (error)
+        return error;
+    extents_get(extents, &count);
+    if (count > 0)
+        return 0;
+    log_error("plugin %s: extents returned none that covers offset %llu", plugin_get_name(),
+              (unsigned long long)range.offset);
+    return EINVAL;
+}
+
+/* Asks for holes. What the plugin fails to say is data. */
+static size_t find_pieces(struct conn *conn, struct io_range range, struct sparse_piece *pieces)
+{
+    uint64_t end = range.offset + range.count;
+    uint32_t unit = conn->export.block_minimum > 4096 ? conn->export.block_minimum : 4096;
+    struct nbdkit_extents *extents = extents_new(range.offset, end, SPARSE_EXTENTS_MAX);
+    const struct extent *list = NULL;
+    size_t count = 0;
+
+    if (extents && call_extents(conn, range, false, extents) == 0)
+        list = extents_get(extents, &count);
+    else
+        atomic_store(&conn->has_extents_failed, true);
+    count = sparse_split(range.offset, end, unit, list, count, pieces);
+    nbdkit_extents_free(extents);
+    return count;
+}
+
+int io_read_sparse(struct conn *conn, struct io_range range, char *buffer,
+                   struct sparse_piece *pieces, size_t *count)
+{
+    int error = 0;
+
+    PLUGIN_SCOPE(conn);
+    *count = find_pieces(conn, range, pieces);
+    api_log_clear_text();
+    for (size_t i = 0; i < *count && !error; i++) {
+        struct io_range piece = { pieces[i].offset, pieces[i].length };
+        if (!pieces[i].is_hole)
+            error = call_pread(conn, piece, buffer + (piece.offset - range.offset));
+    }
+    return error;
 }
 
 int io_write(struct conn *conn, struct io_range range, const void *buffer, bool is_fua)
@@ -228,27 +305,6 @@ int io_cache(struct conn *conn, struct io_range range)
     if (conn->export.can_cache == NBDKIT_CACHE_NATIVE && !plugin_get_table()->cache)
         return conn_get_state(conn) == CONN_ACTIVE ? 0 : ESHUTDOWN;
     return do_pieces(conn, range, (struct io_zero_flags){ 0 }, cache_piece);
-}
-
-static int call_extents(struct conn *conn, struct io_range range, bool is_one,
-                        struct nbdkit_extents *extents)
-{
-    size_t count;
-
-    if (range.count > UINT32_MAX)
-        range.count = EXTENTS_PIECE_BYTES;
-    int error = to_error(plugin_get_table()->extents(conn->export.handle, (uint32_t)range.count,
-                                                     range.offset, is_one ? NBDKIT_FLAG_REQ_ONE : 0,
-                                                     extents));
-
-    if (error)
-        return error;
-    extents_get(extents, &count);
-    if (count > 0)
-        return 0;
-    log_error("plugin %s: extents returned none that covers offset %llu", plugin_get_name(),
-              (unsigned long long)range.offset);
-    return EINVAL;
 }
 
 /* May an answer of one extent become longer? */

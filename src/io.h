@@ -15,10 +15,12 @@
 #define IO_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct conn;
 struct nbdkit_extents;
+struct sparse_piece;
 
 /* What the plugin lacks is done with a buffer of at most this size. */
 enum { IO_STEP_BYTES = 1024 * 1024 };
@@ -36,6 +38,17 @@ struct io_zero_flags {
 };
 
 int io_read(struct conn *conn, struct io_range range, void *buffer);
+
+/* Would extents save work in a read that may be answered in pieces? */
+bool io_is_sparse_read(struct conn *conn, struct io_range range);
+
+/*
+ * Reads what is not a hole: the bytes of range.offset come to be at `buffer`,
+ * and those of holes are left as they are. Fills `pieces` in, SPARSE_PIECES_MAX
+ * of them at most.
+ */
+int io_read_sparse(struct conn *conn, struct io_range range, char *buffer,
+                   struct sparse_piece *pieces, size_t *count);
 int io_write(struct conn *conn, struct io_range range, const void *buffer, bool is_fua);
 int io_flush(struct conn *conn);
 int io_trim(struct conn *conn, struct io_range range, bool is_fua);

@@ -11,12 +11,14 @@
 
 #include "api_log.h"
 #include "cleanup.h"
+#include "conn.h"
 #include "extents.h"
 #include "io.h"
 #define NBDKIT_API_VERSION 2
 #include "nbdkit-plugin.h"
 #include "reply.h"
 #include "request.h"
+#include "sparse.h"
 #include "wire.h"
 
 static void reply_plugin_error(struct conn *conn, const struct request *request, int error)
@@ -29,26 +31,49 @@ static void reply_no_memory(struct conn *conn, const struct request *request)
     reply_error(conn, request, ENOMEM, "the server has no memory for the reply");
 }
 
-static void answer_read(struct conn *conn, const struct request *request)
+static void answer_sparse_read(struct conn *conn, const struct request *request, char *buffer)
 {
     struct io_range range = { request->offset, request->count };
-    CLEANUP_FREE void *buffer = malloc(request->count);
+    struct sparse_piece pieces[SPARSE_PIECES_MAX];
+    size_t count;
+    int error = io_read_sparse(conn, range, buffer, pieces, &count);
 
-    if (!buffer) {
-        reply_no_memory(conn, request);
-        return;
-    }
+    if (error)
+        reply_plugin_error(conn, request, error);
+    else
+        reply_pieces(conn, request, pieces, count, buffer);
+}
+
+static void answer_plain_read(struct conn *conn, const struct request *request, char *buffer)
+{
+    struct io_range range = { request->offset, request->count };
     int error = io_read(conn, range, buffer);
+
     if (error)
         reply_plugin_error(conn, request, error);
     else
         reply_data(conn, request, buffer);
 }
 
+static void answer_read(struct conn *conn, const struct request *request)
+{
+    struct io_range range = { request->offset, request->count };
+    bool may_split = conn->has_structured_replies && !(request->flags & NBD_CMD_FLAG_DF);
+    CLEANUP_FREE void *buffer = malloc(request->count);
+
+    if (!buffer)
+        reply_no_memory(conn, request);
+    else if (may_split && io_is_sparse_read(conn, range))
+        answer_sparse_read(conn, request, buffer);
+    else
+        answer_plain_read(conn, request, buffer);
+}
+
 static void answer_block_status(struct conn *conn, const struct request *request)
 {
     struct io_range range = { request->offset, request->count };
-    struct nbdkit_extents *extents = extents_new(range.offset, range.offset + range.count);
+    struct nbdkit_extents *extents =
+        extents_new(range.offset, range.offset + range.count, EXTENTS_MAX);
 
     if (!extents) {
         reply_no_memory(conn, request);

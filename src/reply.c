@@ -16,6 +16,7 @@
 #include "debug_flags.h"
 #include "extents.h"
 #include "request.h"
+#include "sparse.h"
 #include "utf8.h"
 #include "wire.h"
 
@@ -161,6 +162,48 @@ void reply_data(struct conn *conn, const struct request *request, void *data)
                    (struct iovec){ &offset, sizeof offset }, vector);
     else
         send_simple(conn, request, 0, vector);
+}
+
+/* Room for one chunk of a read, but for its data. */
+struct piece_head {
+    union header header;
+    struct {
+        uint64_t offset;
+        uint32_t hole_size;
+    } __attribute__((__packed__)) body;
+};
+
+/* Puts the vectors of one chunk together; three of them. */
+static void make_piece(const struct conn *conn, const struct request *request,
+                       const struct sparse_piece *piece, uint16_t flags, struct piece_head *head,
+                       struct iovec *vectors)
+{
+    bool is_hole = piece->is_hole;
+    size_t body_length = is_hole ? sizeof head->body : sizeof head->body.offset;
+    size_t data_length = is_hole ? 0 : piece->length;
+
+    head->body.offset = htobe64(piece->offset);
+    head->body.hole_size = htobe32(piece->length);
+    vectors[0] = make_header(conn, request, &head->header,
+                             is_hole ? NBD_REPLY_TYPE_OFFSET_HOLE : NBD_REPLY_TYPE_OFFSET_DATA,
+                             flags, body_length + data_length);
+    vectors[1] = (struct iovec){ &head->body, body_length };
+    vectors[2].iov_len = data_length;
+}
+
+void reply_pieces(struct conn *conn, const struct request *request,
+                  const struct sparse_piece *pieces, size_t count, char *data)
+{
+    struct piece_head heads[SPARSE_PIECES_MAX];
+    struct iovec vectors[3 * SPARSE_PIECES_MAX];
+
+    report(request, 0);
+    for (size_t i = 0; i < count; i++) {
+        uint16_t flags = i + 1 == count ? NBD_REPLY_FLAG_DONE : 0;
+        make_piece(conn, request, &pieces[i], flags, &heads[i], vectors + 3 * i);
+        vectors[3 * i + 2].iov_base = data + (pieces[i].offset - request->offset);
+    }
+    conn_send(conn, vectors, (int)(3 * count));
 }
 
 static void send_extents(struct conn *conn, const struct request *request,

@@ -13,6 +13,7 @@
 struct conn;
 struct nbdkit_extents;
 struct request;
+struct sparse_piece;
 
 /* Success, without data. */
 void reply_done(struct conn *conn, const struct request *request);
@@ -22,6 +23,10 @@ void reply_error(struct conn *conn, const struct request *request, int error, co
 
 /* The `request->count` bytes of a read. */
 void reply_data(struct conn *conn, const struct request *request, void *data);
+
+/* The same in pieces, which are data in `data` or holes; with chunks only. */
+void reply_pieces(struct conn *conn, const struct request *request,
+                  const struct sparse_piece *pieces, size_t count, char *data);
 
 /* The extents of a block status; at least one. */
 void reply_extents(struct conn *conn, const struct request *request,
