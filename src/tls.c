@@ -25,10 +25,9 @@
 #include "tls_credentials.h"
 
 enum {
-    RECORD_BYTES = 16 * 1024,      /* the most that a record carries */
-    INPUT_BYTES = 32 * 1024,       /* read at once */
-    OUTPUT_FULL_BYTES = 64 * 1024, /* kept before somebody has to wait; a handshake may have more */
-    RENEGOTIATIONS_MAX = 16        /* to be declined */
+    RECORD_BYTES = 16 * 1024,     /* the most that a record carries */
+    INPUT_BYTES = 32 * 1024,      /* read at once */
+    OUTPUT_FULL_BYTES = 64 * 1024 /* kept before somebody has to wait; a handshake may have more */
 };
 
 struct tls {
@@ -44,8 +43,7 @@ struct tls {
     pthread_mutex_t lock; /* over every call of GnuTLS, and so over what its callbacks touch: */
     bool is_input_over;   /* end of file, or an error */
     int input_error;      /* errno then, 0 at end of file */
-    unsigned renegotiations;
-    size_t input_begin; /* encrypted and unread: input[input_begin..input_end-1] */
+    size_t input_begin;   /* encrypted and unread: input[input_begin..input_end-1] */
     size_t input_end;
     size_t output_begin; /* encrypted and unsent */
     size_t output_end;
@@ -301,15 +299,6 @@ int tls_shake_hands(struct tls *tls)
     return 0;
 }
 
-/* TLS 1.2 allows to decline; the client goes on with what there is. */
-static int decline_renegotiation(struct tls *tls)
-{
-    if (++tls->renegotiations > RENEGOTIATIONS_MAX)
-        return -1;
-    gnutls_alert_send(tls->session, GNUTLS_AL_WARNING, GNUTLS_A_NO_RENEGOTIATION);
-    return 1;
-}
-
 static ssize_t fail_to_receive(struct tls *tls, int error)
 {
     if (error == GNUTLS_E_FATAL_ALERT_RECEIVED) {
@@ -336,10 +325,6 @@ static ssize_t handle_trouble(struct tls *tls, int error)
         log_debug("TLS: the client says: %s",
                   gnutls_alert_get_name(gnutls_alert_get(tls->session)));
         return 1;
-    case GNUTLS_E_REHANDSHAKE:
-        if (decline_renegotiation(tls) > 0)
-            return 1;
-        return fail_to_receive(tls, error);
     default:
         return fail_to_receive(tls, error);
     }

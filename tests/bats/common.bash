@@ -6,6 +6,7 @@
 # time: a wait polls for its event and gives up after $BOUND_S seconds.
 #
 #   serve ARGS...     start $NBDLAB -f on $SOCK and wait until it serves
+#                     ($TLS_SERVER, $TLS_FOLDER: over TLS, with these certificates)
 #   stop              SIGTERM, and the server must then end with status 0
 #   py <<'EOT'        Python with everything of rawnbd.py and lab.py at hand
 

@@ -34,6 +34,7 @@ disconnect_py() {
     { echo "$PRELUDE"; cat; } | py "$@"
 }
 
+# bats test_tags=tls
 @test "soft: commands in flight are answered, new ones get ESHUTDOWN, the plugin is not called" {
     serve_told_plugin when=pread do=soft
     disconnect_py <<'EOT'
@@ -59,6 +60,7 @@ EOT
     stop
 }
 
+# bats test_tags=tls
 @test "soft in a callback that fails: the client gets its error" {
     serve_told_plugin when=pwrite do=soft result=fail
     disconnect_py <<'EOT'
@@ -72,6 +74,7 @@ EOT
     stop
 }
 
+# bats test_tags=tls
 @test "soft: requests that were sent before the disconnect but not begun get ESHUTDOWN" {
     serve_told_plugin -t 1 when=pread do=soft
     disconnect_py <<'EOT'
@@ -91,6 +94,7 @@ EOT
     stop
 }
 
+# bats test_tags=tls
 @test "soft: a client that just hangs up is closed as well" {
     serve_told_plugin when=flush do=soft
     disconnect_py <<'EOT'
@@ -102,6 +106,7 @@ EOT
     stop
 }
 
+# bats test_tags=tls
 @test "soft: in open the handshake ends, then every command but DISC gets ESHUTDOWN" {
     serve_told_plugin when=open do=soft
     disconnect_py <<'EOT'
@@ -114,6 +119,7 @@ EOT
     stop
 }
 
+# bats test_tags=tls
 @test "soft: in get_size too" {
     serve_told_plugin when=get_size do=soft
     disconnect_py <<'EOT'
@@ -125,6 +131,7 @@ EOT
     stop
 }
 
+# bats test_tags=tls
 @test "forced: nothing more is sent, calls in flight included, and close comes after them" {
     serve_told_plugin when=pread do=forced
     disconnect_py <<'EOT'
@@ -141,6 +148,7 @@ EOT
     stop
 }
 
+# bats test_tags=tls
 @test "forced in a callback that fails, in pwrite, flush and close" {
     for method in pwrite flush close; do
         rm -f "$DIR/gate" "$DIR/calls"
@@ -177,6 +185,7 @@ EOT
     done
 }
 
+# bats test_tags=tls
 @test "forced beats soft, and soft after forced changes nothing" {
     disk both.sh <<'EOT'
 #!/bin/sh
@@ -205,6 +214,7 @@ EOT
     stop
 }
 
+# bats test_tags=tls
 @test "a disconnected client may come back, many times" {
     serve_told_plugin when=flush do=forced
     disconnect_py <<'EOT'
@@ -218,6 +228,7 @@ EOT
     stop
 }
 
+# bats test_tags=tls
 @test "nbdkit_disconnect outside a connection does nothing" {
     serve_told_plugin when=get_ready do=forced
     disconnect_py <<'EOT'
@@ -226,6 +237,7 @@ EOT
     stop
 }
 
+# bats test_tags=tls
 @test "libnbd sees ESHUTDOWN after a soft, a dead connection after a forced disconnect" {
     for action in soft forced; do
         rm -f "$DIR/gate" "$DIR/calls"
@@ -245,6 +257,7 @@ EOT
     done
 }
 
+# bats test_tags=tls
 @test "a script throws one of five clients out, the other four copy on" {
     disk five.sh <<'EOT'
 #!/bin/sh

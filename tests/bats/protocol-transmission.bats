@@ -219,6 +219,7 @@ expect(client, 0, CMD_FLUSH)
 EOT
 }
 
+# bats test_tags=tls
 @test "reads and writes of up to 64 MiB are good, of more they are refused at no cost" {
     with memory 8G <<'EOT'
 def resident_kib():
@@ -332,6 +333,7 @@ same(sorted(client.replies(len(cookies))), sorted(cookies), "cookies")
 EOT
 }
 
+# bats test_tags=tls
 @test "a thousand requests in one go are all answered, and rightly" {
     with memory 4M <<'EOT'
 import threading
@@ -349,6 +351,7 @@ for cookie, reply in client.replies(32).items():
 EOT
 }
 
+# bats test_tags=tls
 @test "a client that sends half a request or half a payload and leaves harms nobody" {
     recording_disk can_write
     with sh "$DIR/recording.sh" <<'EOT'
@@ -364,6 +367,7 @@ same([call for call in calls() if "pwrite" in call], [], "writes that reached th
 EOT
 }
 
+# bats test_tags=tls
 @test "DISC: requests before it are answered, the server hangs up, the export is closed" {
     recording_disk can_write
     sed -i "s,^    can_fua,    close) echo close >>$DIR/calls ;;\n&," "$DIR/recording.sh"

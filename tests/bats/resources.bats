@@ -87,6 +87,7 @@ settled(before)
 EOT
 }
 
+# bats test_tags=tls
 @test "fifty connections at once, with requests in parallel" {
     with -t 4 memory 16M <<'EOT'
 before = warmed_up()
@@ -153,6 +154,7 @@ settled(before)
 EOT
 }
 
+# bats test_tags=tls
 @test "a client that never reads its replies does not stop others" {
     with memory 64M <<'EOT'
 before = warmed_up()
@@ -168,6 +170,7 @@ settled(before)
 EOT
 }
 
+# bats test_tags=tls
 @test "a client that vanishes while its requests are in the plugin" {
     mkfifo "$DIR/gate"
     with "$BUILD/tests/plugins/told.so" log="$DIR/calls" gate="$DIR/gate" <<'EOT'

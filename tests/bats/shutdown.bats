@@ -37,6 +37,7 @@ EOT
     same "$(grep -c 'begin close' "$DIR/calls")" 10
 }
 
+# bats test_tags=tls
 @test "SIGTERM with ten idle clients" {
     signal_with_idle_clients 15
 }
@@ -53,6 +54,7 @@ EOT
     signal_with_idle_clients 3
 }
 
+# bats test_tags=tls
 @test "nbdkit_shutdown in pread with ten idle clients" {
     serve_told_plugin when=pread do=shutdown
     py <<'EOT'
@@ -77,6 +79,7 @@ EOT
     unload_was_last
 }
 
+# bats test_tags=tls
 @test "nbdkit_shutdown in flush, close, preconnect, open and get_size" {
     for method in flush close open get_size preconnect; do
         rm -f "$DIR/calls"
@@ -125,6 +128,7 @@ EOT
     serve sh "$DIR/telling.sh"
 }
 
+# bats test_tags=tls
 @test "exit 4 of a script with ten idle clients: success, and the end" {
     serve_telling 4
     py <<'EOT'
@@ -135,6 +139,7 @@ EOT
     same "$(cat "$DIR/calls")" unload
 }
 
+# bats test_tags=tls
 @test "exit 5 of a script with ten idle clients: ESHUTDOWN, and the end" {
     serve_telling 5
     py <<'EOT'
@@ -163,6 +168,7 @@ EOT
     ended_well
 }
 
+# bats test_tags=tls
 @test "a client that does not finish its write does not delay the end" {
     serve memory 64M
     py <<'EOT'
@@ -198,6 +204,7 @@ EOT
     ended_well
 }
 
+# bats test_tags=tls
 @test "a client that does not read its replies is given up after five seconds" {
     serve memory 64M
     py <<'EOT'
@@ -310,6 +317,7 @@ EOT
     ended_well
 }
 
+# bats test_tags=tls
 @test "a script in a short call may finish, and its reply goes out" {
     mkfifo "$DIR/gate"
     disk short.sh <<EOT
@@ -345,6 +353,7 @@ both_pids_are_known() {
     [ -e "$DIR/pids" ] && [ "$(wc -l <"$DIR/pids")" -eq 2 ]
 }
 
+# bats test_tags=tls
 @test "a reply goes out although the stop cuts another request in half" {
     mkfifo "$DIR/gate"
     serve_told_plugin gate="$DIR/gate"

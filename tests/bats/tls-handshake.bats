@@ -335,3 +335,97 @@ expect_prompt_end(lambda: os.kill(server, 15), 7.0, clients=3)
 EOT
     wait_exit
 }
+
+# Python: OpenSSL's client as a socket. A line of K, k or R has it do what TLS offers for that.
+THROUGH_OPENSSL='
+import threading
+class Through:
+    def __init__(self, client):
+        path = os.environ["DIR"] + "/relay"
+        listener = socket.socket(socket.AF_UNIX)
+        listener.bind(path)
+        listener.listen()
+        command = ["openssl", "s_client", "-unix", path, "-CAfile", pki + "/anonymous/ca-cert.pem",
+                   "-quiet", "-no_ign_eof"]
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                        stderr=subprocess.DEVNULL, bufsize=0)
+        ours = listener.accept()[0]
+        os.unlink(path)
+        for pair in (ours, client.sock), (client.sock, ours):
+            pair[0].settimeout(None)
+            threading.Thread(target=self.carry, args=pair, daemon=True).start()
+    @staticmethod
+    def carry(source, target):
+        try:
+            while data := source.recv(65536):
+                target.sendall(data)
+            target.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass
+    def settimeout(self, timeout):
+        pass
+    def sendall(self, data):
+        self.process.stdin.write(data)
+    def recv(self, count):
+        if not select.select([self.process.stdout], [], [], BOUND_S)[0]:
+            raise socket.timeout()
+        return os.read(self.process.stdout.fileno(), count)
+    def command(self, letter):
+        """OpenSSL takes a whole read for a command: nothing else may be on its way."""
+        until(lambda: self.is_idle(), "OpenSSL to have read all")
+        self.sendall(letter + b"\n")
+        until(lambda: self.is_idle(), "OpenSSL to have read the command")
+    def is_idle(self):
+        return not struct.unpack("i", fcntl.ioctl(self.process.stdin, termios.FIONREAD, bytes(4)))[0]
+import fcntl, termios
+def through_openssl():
+    client = greeted()
+    client.ask(OPT_STARTTLS)
+    through = Through(client)
+    return Client(through), through
+'
+
+@test "key updates that the client asks for, with replies in flight" {
+    serve_tls -v -D nbdkit.tls.log=4 memory 64M
+    tls_py <<EOT
+$THROUGH_OPENSSL
+client, through = through_openssl()
+client.negotiate_structured()
+client.go()
+# Of letters, it would take some for commands.
+data = os.urandom(1 << 20).translate(bytes(n % 48 for n in range(256)))
+client.write(0, data)
+for letter in b"K", b"k", b"K", b"K":
+    for offset in 0, 1000, 2000:
+        client.send_request(CMD_READ, offset, 500000)
+    through.command(letter)
+    for reply in client.replies(3).values():
+        assert reply.data in (data[:500000], data[1000:501000], data[2000:502000]), "data differs"
+    client.write(3 << 20, data)
+    same(client.read(3 << 20, len(data)), data, "data written after a key update")
+client.send_request(CMD_DISC)
+same(client.ending(), "eof", "how the connection ends")
+EOT
+    stop
+    lacks error:
+    same "$(grep -c "received TLS 1.3 key update" "$LOG")" 4
+    same "$(grep -c "sending key update" "$LOG")" 3
+}
+
+@test "a client that wants to negotiate TLS 1.2 anew is dropped, others are not" {
+    serve_tls --tls-priority=NORMAL:-VERS-TLS1.3 memory 1M
+    tls_py <<EOT
+$THROUGH_OPENSSL
+other = secure()
+other.go()
+client, through = through_openssl()
+client.go()
+same(client.read(0, 512), bytes(512), "data")
+through.command(b"R")
+client.ending()
+same(other.read(0, 512), bytes(512), "data of another client")
+EOT
+    stop
+    same "$(grep -c error: "$LOG")" 1
+    has "TLS: what the client sent cannot be read: "
+}
