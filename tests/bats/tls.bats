@@ -361,7 +361,7 @@ def usage():
 other = ready()
 before = usage()
 for n in range(40):
-    client = ready()
+    client = ready(structured=False)  # holes are sent in full
     client.send_request(CMD_READ, 0, 8 << 20)
     if n % 4 == 0:
         client.send_request(CMD_WRITE, 0, 1 << 20, data=bytes(1000))
