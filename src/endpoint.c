@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
  * Chooses the kind of socket. Owns nothing. Entered by the main thread; calls
- * listen, network and uri.
+ * listen, network, selinux and uri.
  */
 #include "endpoint.h"
 
@@ -12,6 +12,7 @@
 #include "listen.h"
 #include "network.h"
 #include "options.h"
+#include "selinux.h"
 #include "uri.h"
 
 /* Tells whoever started the server where it listens, as far as that was asked for. */
@@ -38,11 +39,22 @@ static int make_sockets(const struct options *options, struct listen_sockets *so
     return network_listen_on_tcp(sockets, options->address, (uint16_t)options->port, family);
 }
 
+static int make_labelled_sockets(const struct options *options, struct listen_sockets *sockets)
+{
+    const char *label = options->selinux_label;
+
+    if (label && selinux_label_sockets(label) < 0)
+        return -1;
+    if (make_sockets(options, sockets) < 0)
+        return -1;
+    return label ? selinux_label_sockets(NULL) : 0;
+}
+
 int endpoint_open(const struct options *options, struct listen_sockets *sockets)
 {
     if (options->is_single)
         return 0;
-    if (!sockets->is_activated && make_sockets(options, sockets) < 0)
+    if (!sockets->is_activated && make_labelled_sockets(options, sockets) < 0)
         return -1;
     return announce(options, sockets);
 }

@@ -24,9 +24,8 @@
 #define NBDKIT_API_VERSION 2
 #include "nbdkit-plugin.h"
 
-int listen_make_socket(const struct listen_sockets *sockets, int family)
+int listen_make_socket(int family)
 {
-    (void)sockets;
     return socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 }
 
@@ -165,7 +164,7 @@ int listen_on_unix(struct listen_sockets *sockets, const char *path)
     }
     strcpy(address.sun_path, sockets->unix_path);
 
-    int fd = listen_make_socket(sockets, AF_UNIX);
+    int fd = listen_make_socket(AF_UNIX);
     if (fd < 0 || bind_unix(fd, &address) < 0 || listen(fd, SOMAXCONN) < 0) {
         log_error("-U/--unix: cannot listen on socket %s: %m%s", sockets->unix_path,
                   advise_on_path(errno));

@@ -38,7 +38,7 @@ struct listen_place {
 int listen_find_place(const struct listen_sockets *sockets, unsigned i, struct listen_place *place);
 
 /* A stream socket of `family` to listen on, or -1 with errno. */
-int listen_make_socket(const struct listen_sockets *sockets, int family);
+int listen_make_socket(int family);
 
 /*
  * Listens on the Unix domain socket `path`, "-" for one in a new private

@@ -16,6 +16,7 @@
 #include "log.h"
 #define NBDKIT_API_VERSION 2
 #include "nbdkit-plugin.h"
+#include "memlock.h"
 #include "notify.h"
 #include "options.h"
 #include "plugin.h"
@@ -59,6 +60,8 @@ static int leave_root(const struct options *options, const struct server_config 
 static int get_ready(const struct options *options, const struct server_config *config,
                      const char *pid_file)
 {
+    if (options->locks_memory && memlock_all(!options->user) < 0)
+        return -1;
     if (leave_root(options, config, pid_file) < 0 || plugin_start() < 0)
         return -1;
     if (pid_file && !privileges_are_chosen() && background_write_pid_file(pid_file) < 0)

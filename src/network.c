@@ -68,7 +68,7 @@ static int add(struct listen_sockets *sockets, int fd, const struct sockaddr *ad
 static int listen_on_address(struct listen_sockets *sockets, const struct addrinfo *info)
 {
     int on = 1;
-    int fd = listen_make_socket(sockets, info->ai_family);
+    int fd = listen_make_socket(info->ai_family);
 
     if (fd < 0)
         return -1;
@@ -161,7 +161,7 @@ int network_listen_on_vsock(struct listen_sockets *sockets, uint32_t port)
         .svm_cid = VMADDR_CID_ANY,
     };
     socklen_t length = sizeof address;
-    int fd = listen_make_socket(sockets, AF_VSOCK);
+    int fd = listen_make_socket(AF_VSOCK);
 
     sockets->is_vsock = true;
     if (fd < 0 || add(sockets, fd, (struct sockaddr *)&address, length) < 0) {

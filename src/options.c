@@ -302,30 +302,9 @@ static int refuse_combination(const char *text)
     return -1;
 }
 
-/* Options that are read but have no effect yet. */
-static int refuse_not_yet(const struct options *options)
-{
-    const struct {
-        bool is_given;
-        const char *name;
-    } list[] = {
-        { options->selinux_label, "--selinux-label" },
-        { options->locks_memory, "--swap" },
-    };
-
-    for (size_t i = 0; i < sizeof list / sizeof list[0]; i++)
-        if (list[i].is_given) {
-            log_error("option %s is not supported yet", list[i].name);
-            return -1;
-        }
-    return 0;
-}
-
 /* What cannot be used together, and what follows from what. */
 static int settle(struct options *options)
 {
-    if (refuse_not_yet(options) < 0)
-        return -1;
     if (options->unix_path && (options->has_port || options->address))
         return refuse_combination("-U cannot be used together with -p or -i: a socket is in "
                                   "the file system or on the network");

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
  * Loads and configures the plugin and TLS. Owns nothing. Entered by the main
- * thread; calls locate, plugin and tls_credentials.
+ * thread; calls locate, argfile, plugin and tls_credentials.
  */
 #include "setup.h"
 
+#include <stdbool.h>
 #include <stdlib.h>
 
+#include "argfile.h"
 #include "locate.h"
 #include "options.h"
 #include "plugin.h"
@@ -25,11 +27,25 @@ int setup_load(const struct options *options)
     return found.is_script ? plugin_configure_key("script", options->plugin) : 0;
 }
 
+static bool is_first;
+
+static int use_parameter(const char *parameter)
+{
+    bool was_first = is_first;
+
+    is_first = false;
+    return plugin_configure(parameter, was_first);
+}
+
 int setup_configure(const struct options *options)
 {
-    for (char **parameter = options->parameters; *parameter; parameter++)
-        if (plugin_configure(*parameter, parameter == options->parameters) < 0)
+    is_first = true;
+    for (char **parameter = options->parameters; *parameter; parameter++) {
+        int used = **parameter == '@' ? argfile_read(*parameter + 1, use_parameter)
+                                      : use_parameter(*parameter);
+        if (used < 0)
             return -1;
+    }
     return 0;
 }
 

@@ -88,12 +88,8 @@ $line
     refused plugin --dump-plugin
 }
 
-@test "each option of nbdkit that is not there yet is refused by its name" {
-    for option in --filter=cow --selinux-label=x --swap; do
-        # shellcheck disable=SC2086
-        refused "is not supported yet" $option -f -U "$SOCK" memory 1M
-        contains "$output" "option -"
-    done
+@test "--filter is refused by its name: there are no filters" {
+    refused "option --filter is not supported yet" --filter=cow -f -U "$SOCK" memory 1M
 }
 
 @test "unknown options, missing values, bad values" {
@@ -642,4 +638,117 @@ EOT
         [ ! -e "$PIDFILE" ]
         [ ! -e "$SOCK" ]
     done
+}
+
+@test "@FILE: parameters that stand in a file" {
+    cat >"$DIR/file" <<'EOT'
+# A comment, and an empty line.
+
+   get_size=echo 12345
+	pread=head -c $3 /dev/zero # no comment
+  	# A comment
+EOT
+    sed -i 's/\\t/\t/' "$DIR/file"
+    same "$("$NBDLAB" eval @"$DIR/file" --run 'nbdinfo --size "$uri"')" 12345
+    cd "$DIR"
+    # Among others, and several of them; the last line may end without a newline.
+    printf 'size=2M' >first
+    printf 'size=3M\r\n' >second
+    same "$("$NBDLAB" memory 1M @first @second --run 'nbdinfo --size "$uri"')" 3145728
+    same "$("$NBDLAB" memory @first size=1M --run 'nbdinfo --size "$uri"')" 1048576
+    # A bare value as the first parameter, and an @ in a file, are values like others.
+    cp "$TESTS/../examples/hello.sh" @script.sh
+    printf './@script.sh\n' >script
+    "$NBDLAB" sh @script --run 'nbdinfo --size "$uri"'
+    printf '@script.sh\n' >script
+    "$NBDLAB" sh @script --run 'nbdinfo --size "$uri"'
+    run -0 "$NBDLAB" memory @first --dump-plugin
+    : >empty
+    same "$("$NBDLAB" memory @empty 1M --run 'nbdinfo --size "$uri"')" 1048576
+}
+
+@test "@FILE: what is wrong with the file or a line of it" {
+    refused "cannot read parameters from @$DIR/nosuch: No such file" -f -U "$SOCK" memory "@$DIR/nosuch"
+    refused "cannot read parameters from @: " -f -U "$SOCK" memory @
+    refused "cannot read parameters from @$DIR: Is a directory" -f -U "$SOCK" memory "@$DIR"
+    printf '# one\n\nsize=nonsense\nsize=1M\n' >"$DIR/file"
+    refused "@$DIR/file: in line 3" -f -U "$SOCK" memory "@$DIR/file"
+    contains "$output" nonsense
+    printf 'size=1\0M\n' >"$DIR/file"
+    refused "NUL" -f -U "$SOCK" memory "@$DIR/file"
+    head -c 3000000 /dev/zero | tr '\0' x >"$DIR/file"
+    refused "in line 1" -f -U "$SOCK" memory "@$DIR/file"
+}
+
+@test "--selinux-label: the kernel is told" {
+    local unshare="unshare -m"
+    [ "$(id -u)" = 0 ] || unshare="unshare -rm"
+    $unshare true || skip "no mount namespace of our own: $($unshare true 2>&1)"
+    # A file in the place of the kernel's: exec keeps the process and its thread.
+    : >"$DIR/label"
+    # shellcheck disable=SC2016
+    run -0 $unshare sh -c 'mount --bind "$DIR/label" /proc/$$/task/$$/attr/sockcreate && exec "$@"' sh \
+        "$NBDLAB" --selinux-label=some_u:some_r:some_t:s0 -U "$SOCK" memory 1M \
+        --run 'nbdinfo --size "$uri"; cat "$DIR/label"'
+    same "$output" "1048576
+some_u:some_r:some_t:s0"
+}
+
+@test "--selinux-label: a machine without SELinux is told apart from a wrong label" {
+    [ ! -e /sys/fs/selinux/enforce ] || skip "SELinux is in use here"
+    refused "--selinux-label: cannot label sockets x: Invalid argument: SELinux is not in use" \
+        --selinux-label=x -f -U "$SOCK" -P "$PIDFILE" memory 1M
+}
+
+@test "--swap: what the server has, and will have, is locked; also with many clients and with -u" {
+    [ "$(id -u)" = 0 ] || skip "only root may lock so much memory; run this as root to test it"
+    [ -z "${SANITIZE:-}" ] || skip "sanitizers make mlockall(2) do nothing"
+    for options in "" "-u daemon"; do
+        # shellcheck disable=SC2086
+        serve --swap $options memory 1M
+        py <<'EOT'
+def status(key):
+    for line in open("/proc/%s/status" % os.environ["SERVER"]):
+        if line.startswith(key + ":"):
+            return int(line.split()[1])
+before = status("VmLck")
+assert before > 1000, before
+clients = [ready() for _ in range(300)]
+same(clients[-1].read(0, 4096), bytes(4096), "data")
+# Every stack is in what will be locked, but not there before it is used.
+if "--swap: only" in open(os.environ["LOG"]).read():
+    same(status("VmLck"), before, "memory that is locked, under a limit that even root has here")
+else:
+    assert status("VmLck") > before + 300 * 1024, status("VmLck")
+assert status("VmRSS") < 200 * 1024, status("VmRSS")
+EOT
+        stop
+    done
+}
+
+@test "--swap: refused with advice where memory may not be locked" {
+    [ -z "${SANITIZE:-}" ] || skip "sanitizers make mlockall(2) do nothing"
+    py <<'EOT'
+import resource
+def limit():
+    resource.setrlimit(resource.RLIMIT_MEMLOCK, (0, 0))
+    if os.geteuid() == 0:
+        # Root without the capabilities that lift the limit.
+        for capability in 14, 24:
+            LIBC.prctl(24, capability, 0, 0, 0)
+        os.setgroups([])
+        os.setresuid(65534, 65534, 65534)
+folder = tempfile.mkdtemp(prefix="nbdlab-test.", dir="/tmp")
+os.chmod(folder, 0o755)
+copy = shutil.copy(NBDLAB, folder)
+shutil.copytree(BUILD + "/plugins", folder + "/plugins")
+try:
+    end = subprocess.run([copy, "--swap", "memory", "1M", "--run", "true"], preexec_fn=limit,
+                         capture_output=True, cwd="/", env=dict(os.environ, HOME="/", TMPDIR="/tmp"))
+finally:
+    shutil.rmtree(folder)
+same(end.returncode, 1, "exit status")
+assert b"--swap: cannot lock the server in memory: " in end.stderr, end.stderr
+assert b"ulimit -l unlimited" in end.stderr, end.stderr
+EOT
 }

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Parameters of the plugin that stand in a file: @FILE on the command line. */
+#ifndef ARGFILE_H
+#define ARGFILE_H
+
+/*
+ * Calls `use` for each parameter in the file, in order, until it fails: a line
+ * each, without the white space in front of it, but no empty line and none that
+ * begins with #. The parameters stay valid. Returns 0, or -1 after logging.
+ * Main thread.
+ */
+int argfile_read(const char *path, int (*use)(const char *parameter));
+
+#endif
