@@ -85,14 +85,14 @@ void dump_config(void)
     printf("plugindir=%s\n", folder ? folder : PLUGIN_FOLDER);
     printf("root_tls_certificates_dir=%s/pki/nbdkit\n", SYSCONF_FOLDER);
     printf("run_default_socket=Unix\n");
-    printf("selinux=no\n");
+    printf("selinux=yes\n");
     printf("soext=so\n");
     printf("timeout_option=yes\n");
     printf("tls=%s\n", tls_credentials_is_built() ? "yes" : "no");
     printf("version=%s\n", NBDKIT_VERSION_STRING);
     printf("version_major=%d\n", NBDKIT_VERSION_MAJOR);
     printf("version_minor=%d\n", NBDKIT_VERSION_MINOR);
-    printf("vsock_option=no\n");
+    printf("vsock_option=yes\n");
 }
 
 /* Callbacks that API version 2 gave another form; nbdkit prints the old ones by their old names. */

@@ -64,7 +64,8 @@ has_ipv6() {
 @test "--dump-config" {
     run -0 "$NBDLAB" --dump-config
     for key in binary bindir exit_with_parent=yes max_api_version=2 name plugindir \
-        run_default_socket=Unix soext=so version= version_major=1 version_minor=; do
+        run_default_socket=Unix selinux=yes soext=so \
+        timeout_option=yes vsock_option=yes version= version_major=1 version_minor=; do
         contains "$output" "$key"
     done
     same "$(grep -vc '^[a-z_]*=' <<<"$output")" 0
