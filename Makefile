@@ -50,7 +50,7 @@ ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -pthread $(WARNINGS
 ALL_LDFLAGS = -pthread $(if $(SANITIZE),-fsanitize=$(SANITIZE)) $(LDFLAGS)
 PLUGIN_CFLAGS = $(ALL_CFLAGS) -fPIC -fvisibility=hidden -Iinclude
 DEFINES = -DNBDLAB_VERSION='"$(VERSION)"' -DPLUGIN_FOLDER='"$(PLUGINDIR)"' \
-          -DBIN_FOLDER='"$(BINDIR)"' -DMAN_FOLDER='"$(MANDIR)"' \
+          -DBIN_FOLDER='"$(BINDIR)"' -DMAN_FOLDER='"$(MANDIR)"' -DLIB_FOLDER='"$(LIBDIR)"' \
           -DSYSCONF_FOLDER='"$(SYSCONFDIR)"'
 
 TLS_OBJECTS = $(patsubst %,$(B)/src/%.o,tls tls_certificates tls_credentials tls_file)

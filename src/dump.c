@@ -76,8 +76,10 @@ void dump_config(void)
     printf("binary=%s\n", program ? program : "");
     printf("bindir=%s\n", BIN_FOLDER);
     printf("exit_with_parent=yes\n");
+    printf("filterdir=%s/nbdlab/filters\n", LIB_FOLDER);
     printf("host_cpu=%s\n", host.machine);
     printf("host_os=linux-gnu\n");
+    printf("libdir=%s\n", LIB_FOLDER);
     printf("mandir=%s\n", MAN_FOLDER);
     printf("max_api_version=%d\n", NBDKIT_API_VERSION);
     printf("name=%s\n", log_get_program());
@@ -85,14 +87,17 @@ void dump_config(void)
     printf("plugindir=%s\n", folder ? folder : PLUGIN_FOLDER);
     printf("root_tls_certificates_dir=%s/pki/nbdkit\n", SYSCONF_FOLDER);
     printf("run_default_socket=Unix\n");
+    printf("sbindir=%s\n", BIN_FOLDER);
     printf("selinux=yes\n");
     printf("soext=so\n");
+    printf("sysconfdir=%s\n", SYSCONF_FOLDER);
     printf("timeout_option=yes\n");
     printf("tls=%s\n", tls_credentials_is_built() ? "yes" : "no");
     printf("version=%s\n", NBDKIT_VERSION_STRING);
     printf("version_major=%d\n", NBDKIT_VERSION_MAJOR);
     printf("version_minor=%d\n", NBDKIT_VERSION_MINOR);
     printf("vsock_option=yes\n");
+    printf("zstd=no\n");
 }
 
 /* Callbacks that API version 2 gave another form; nbdkit prints the old ones by their old names. */
