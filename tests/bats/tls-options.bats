@@ -243,3 +243,30 @@ EOT
     stop
     lacks error
 }
+
+# manual_commands: the displays of nbdlab-tls(1), as they stand there.
+manual_commands() {
+    awk '/^[.]Bd -literal/ { is_command = 1; next } /^[.]Ed/ { is_command = 0 } is_command' \
+        "$TESTS/../man/nbdlab-tls.1" | sed 's/\\e/\\/g'
+}
+
+@test "the commands of nbdlab-tls(1) do what it says" {
+    mkdir "$DIR/bin" "$DIR/work"
+    printf '#!/bin/sh\nexec "%s" "$@"\n' "$NBDLAB" >"$DIR/bin/nbdlab"
+    chmod +x "$DIR/bin/nbdlab"
+    cd "$DIR/work"
+    PATH=$DIR/bin:$PATH
+    manual_commands >commands
+    [ "$(grep -c '^nbdlab' commands)" -ge 5 ]
+    run -0 timeout "$((6 * BOUND_S))" sh -e commands
+    same "$(grep -c "with TLS" <<<"$output")" 3
+    same "$(grep -c "virtual size: 64 MiB" <<<"$output")" 2
+    same "$(grep -c "error:" <<<"$output")" 0
+    # Now that the list of revoked certificates is there:
+    run ! nbdlab --tls=require --tls-verify-peer --tls-certificates=server memory 64M \
+        --run 'nbdinfo "nbds+unix:///?socket=$unixsocket&tls-certificates=$PWD/alice"'
+    contains "$output" revoked
+    # Over the network the client compares the server's name.
+    nbdlab -i 127.0.0.1 -p 0 --tls=require --tls-certificates=server memory 64M \
+        --run 'nbdinfo "nbds://localhost:$port/?tls-certificates=$PWD/anyone"'
+}
