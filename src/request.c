@@ -21,6 +21,9 @@
 #include "transport.h"
 #include "wire.h"
 
+/* How long to wait for a payload that was not announced. */
+enum { PAYLOAD_WAIT_MS = 2000 };
+
 #define COMMAND_COUNT (NBD_CMD_BLOCK_STATUS + 1)
 
 static const struct command {
@@ -109,11 +112,6 @@ static int check_command(struct conn *conn, struct request *request)
     if (invalid)
         return refuse(request, EINVAL, "command flags 0x%x are not valid for %s on this connection",
                       invalid, request_get_name(request));
-    if (request->type == NBD_CMD_WRITE && conn->has_extended_headers &&
-        !(request->flags & NBD_CMD_FLAG_PAYLOAD_LEN))
-        return refuse(request, EINVAL,
-                      "a write with extended headers needs "
-                      "NBD_CMD_FLAG_PAYLOAD_LEN");
     if (is_offered(conn, request->type))
         return 0;
     return refuse(request, EINVAL,
@@ -273,8 +271,8 @@ static void unpack_header(const struct conn *conn, const struct wire_request *wi
         .count = conn->has_extended_headers ? be64toh(wire->length.extended)
                                             : be32toh(wire->length.compact),
     };
-    bool has_payload = conn->has_extended_headers ? (request->flags & NBD_CMD_FLAG_PAYLOAD_LEN) != 0
-                                                  : request->type == NBD_CMD_WRITE;
+    bool has_payload = request->type == NBD_CMD_WRITE ||
+                       (conn->has_extended_headers && request->flags & NBD_CMD_FLAG_PAYLOAD_LEN);
     request->payload_left = has_payload ? request->count : 0;
 }
 
@@ -285,6 +283,23 @@ static bool is_payload_bearable(const struct conn *conn, const struct request *r
                                                                        : EXPORT_PAYLOAD_DEFAULT;
 
     return !conn->has_extended_headers || request->payload_left <= limit;
+}
+
+/*
+ * A write with extended headers MUST say that it has a payload. But qemu 10
+ * sends one without a word, and to take it for a request would let the data
+ * command the server: only a client that then waits has sent none.
+ */
+static bool lacks_payload(struct conn *conn, struct request *request)
+{
+    if (!conn->has_extended_headers || request->type != NBD_CMD_WRITE ||
+        request->flags & NBD_CMD_FLAG_PAYLOAD_LEN ||
+        !transport_is_silent(conn->transport, PAYLOAD_WAIT_MS))
+        return false;
+    request->payload_left = 0;
+    request->error =
+        refuse(request, EINVAL, "a write with extended headers needs NBD_CMD_FLAG_PAYLOAD_LEN");
+    return true;
 }
 
 static int end_by_violation(struct conn *conn, const char *what)
@@ -320,6 +335,8 @@ int request_read(struct conn *conn, struct request *request)
     unpack_header(conn, &wire, request);
     if (request->type == NBD_CMD_DISC)
         return 0;
+    if (lacks_payload(conn, request))
+        return 1;
     if (!is_payload_bearable(conn, request))
         return end_by_violation(conn, "the header of a payload that is larger than the maximum");
     got = read_body(conn, request);

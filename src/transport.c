@@ -2,14 +2,13 @@
 /*
  * Owns the descriptors of a client's stream and the bytes that were read
  * ahead. Entered by the connection's threads and, to wake them, by any.
- * Calls tls.
+ * Calls tls and descriptor.
  */
 #include "transport.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -18,6 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "descriptor.h"
 #include "log.h"
 #include "tls.h"
 
@@ -43,41 +43,14 @@ struct transport {
     char ahead[READ_AHEAD_BYTES];
 };
 
-/* Is the type of the file `type`, as S_IFSOCK? */
-static bool has_type(int fd, mode_t type)
-{
-    struct stat status;
-
-    return fstat(fd, &status) == 0 && (status.st_mode & S_IFMT) == type;
-}
-
-/*
- * A pipe must not block its writer for good, but O_NONBLOCK on the given
- * description would change it for others who hold it: open our own.
- */
-static int reopen_non_blocking(int fd, int mode)
-{
-    char path[64];
-
-    /* Files do not block, and have a position that a new description would not share. */
-    if (!has_type(fd, S_IFIFO))
-        return fd;
-    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
-    int own_fd = open(path, mode | O_NONBLOCK | O_CLOEXEC);
-    if (own_fd < 0)
-        return fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK) < 0 ? -1 : fd;
-    close(fd);
-    return own_fd;
-}
-
 static int prepare_pipes(struct transport *transport)
 {
     transport->reader_wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     transport->all_wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (transport->reader_wake_fd < 0 || transport->all_wake_fd < 0)
         return -1;
-    transport->in_fd = reopen_non_blocking(transport->in_fd, O_RDONLY);
-    transport->out_fd = reopen_non_blocking(transport->out_fd, O_WRONLY);
+    transport->in_fd = descriptor_unblock_pipe(transport->in_fd, O_RDONLY);
+    transport->out_fd = descriptor_unblock_pipe(transport->out_fd, O_WRONLY);
     return transport->in_fd < 0 || transport->out_fd < 0 ? -1 : 0;
 }
 
@@ -97,7 +70,8 @@ struct transport *transport_new(int in_fd, int out_fd, int stop_fd)
     transport->in_fd = in_fd;
     transport->out_fd = out_fd;
     transport->stop_fd = stop_fd;
-    transport->is_socket = has_type(in_fd, S_IFSOCK) && has_type(out_fd, S_IFSOCK);
+    transport->is_socket =
+        descriptor_has_type(in_fd, S_IFSOCK) && descriptor_has_type(out_fd, S_IFSOCK);
     transport->reader_wake_fd = transport->all_wake_fd = -1;
     transport->give_up_at_ms = 0;
     transport->deadline_ms = 0;
@@ -459,6 +433,13 @@ bool transport_is_hung_up(const struct transport *transport)
     struct pollfd in = { .fd = transport->in_fd, .events = POLLRDHUP };
 
     return poll(&in, 1, 0) > 0;
+}
+
+bool transport_is_silent(const struct transport *transport, int wait_ms)
+{
+    struct pollfd in = { .fd = transport->in_fd, .events = POLLIN };
+
+    return transport->begin == transport->end && poll(&in, 1, wait_ms) == 0;
 }
 
 int transport_get_socket(const struct transport *transport)

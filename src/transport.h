@@ -80,6 +80,9 @@ const struct tls *transport_get_tls(const struct transport *transport);
  */
 void transport_say_goodbye(struct transport *transport);
 
+/* Does the client say nothing for so long? The reader's, between two messages. */
+bool transport_is_silent(const struct transport *transport, int wait_ms);
+
 /* The descriptor of the client's socket, or -1 where the client is on pipes. */
 int transport_get_socket(const struct transport *transport);
 

@@ -114,13 +114,21 @@ client.ending()
 EOT
 }
 
-@test "a write needs PAYLOAD_LEN, and without it nothing follows the header" {
+@test "a write without PAYLOAD_LEN has a payload all the same, as qemu sends it; if not, EINVAL" {
     with memory 1M <<'EOT'
 client = ready(extended=True)
-for length in (1, 512, MIB, 1 << 40):
-    expect(client, EINVAL, CMD_WRITE, 0, length, payload_len=False)
+fake = struct.pack(">IHHQQQ", EXTENDED_REQUEST_MAGIC, 0, CMD_DISC, 0, 0, 0) * 16
+client.write(0, fake, payload_len=False)
+same(client.read(0, 1024), fake + bytes(512), "data")
+clients = [ready(extended=True) for _ in range(4)]
+for client, length in zip(clients, (1, 512, MIB, 1 << 40)):
+    client.send_request(CMD_WRITE, 0, length, payload_len=False)
+for client in clients:
+    reply = client.reply()
+    same(reply.error, EINVAL, "error")
+    assert "NBD_CMD_FLAG_PAYLOAD_LEN" in reply.text, reply.text
+    same(client.read(0, 512), fake, "data")
 client.write(0, b"w" * 512)
-same(client.read(0, 1024), b"w" * 512 + bytes(512), "data")
 expect(client, EINVAL, CMD_WRITE, 0, 0)
 expect(client, ENOSPC, CMD_WRITE, MIB - 511, 512, data=bytes(512))
 client.disconnect()
