@@ -156,7 +156,10 @@ class Server:
         os.mkdir(self.tmp)
 
     def start(self, *more):
-        command = [NBDLAB, "-f", *self.where, "-P", self.pidfile, *self.args, *more]
+        tls = []
+        if "TLS_SERVER" in os.environ:
+            tls = ["--tls=require", "--tls-certificates=" + os.environ["TLS_SERVER"]]
+        command = [NBDLAB, "-f", *self.where, "-P", self.pidfile, *tls, *self.args, *more]
         with open(self.dir + "/log", "ab") as log:
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log,
                                             stderr=log, env=self.environment)

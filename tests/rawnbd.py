@@ -353,10 +353,14 @@ class Client:
         same(self.ask(OPT_STARTTLS), [], "replies to STARTTLS")
         self.wrap(folder, version)
 
-    def handshake(self, export="", structured=True, meta=False, extended=False):
+    def enter(self):
+        """Greet, and begin TLS if $TLS_FOLDER wants that."""
         self.greet()
         if "TLS_FOLDER" in os.environ:
             self.starttls(os.environ["TLS_FOLDER"])
+
+    def handshake(self, export="", structured=True, meta=False, extended=False):
+        self.enter()
         if extended:
             self.negotiate_extended()
         elif structured:

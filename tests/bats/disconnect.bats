@@ -169,13 +169,14 @@ EOT
     done
 }
 
+# bats test_tags=tls
 @test "forced in open and in get_size aborts the handshake" {
     for method in open get_size; do
         rm -f "$DIR/gate" "$DIR/calls"
         serve_told_plugin when="$method" do=forced
         disconnect_py "$method" <<'EOT'
 client = connect()
-client.greet()
+client.enter()
 client.send_option(OPT_GO, go_query("told"))
 client.ending()
 expect_last_is_close()
