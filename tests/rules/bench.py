@@ -84,6 +84,7 @@ class Talk(Client):
         """The client's side of TLS after STARTTLS was acknowledged; any certificate will do."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        context.options &= ~ssl.OP_IGNORE_UNEXPECTED_EOF
         context.minimum_version, context.maximum_version = minimum, maximum
         self.sock = context.wrap_socket(self.sock, suppress_ragged_eofs=False)
 

@@ -200,6 +200,7 @@ def _(t):
       "Who connects and leaves, as a port scan does, is not worth a line of the log.", SENSE)
 def _(t):
     server = t.server("plain#quiet")
+    t.ready(server="plain#quiet").disconnect()
     before = server.log
     for step in range(4):
         for _ in range(5):
