@@ -28,7 +28,7 @@ TLS_ORIGIN := $(origin TLS)
 TLS ?= $(shell pkg-config --exists 'gnutls >= 3.6.4' 2>/dev/null && echo 1 || echo 0)
 TLS := $(TLS)
 ifeq ($(TLS)$(TLS_ORIGIN)$(filter check demo lint clean,$(MAKECMDGOALS)),0undefined)
-$(info No GnuTLS here (Debian's package libgnutls28-dev), so the program will know no TLS.)
+$(info pkg-config finds no GnuTLS (Debian's libgnutls28-dev), so the program will know no TLS.)
 endif
 ifeq ($(TLS),1)
 TLS_CFLAGS := $(shell pkg-config --cflags gnutls)

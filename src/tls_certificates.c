@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "cleanup.h"
@@ -85,6 +86,17 @@ static void free_identity(struct identity *identity)
         gnutls_x509_privkey_deinit(identity->key);
 }
 
+/* Clients will not accept it, and few of them tell the server why. */
+static void warn_of_dates(const char *path, gnutls_x509_crt_t certificate)
+{
+    time_t now = time(NULL);
+
+    if (gnutls_x509_crt_get_expiration_time(certificate) < now)
+        log_warning("the certificate in %s has expired: clients will not accept it", path);
+    else if (gnutls_x509_crt_get_activation_time(certificate) > now)
+        log_warning("the certificate in %s is not valid yet: clients will not accept it", path);
+}
+
 static enum tls_outcome load_chain(const char *folder, struct identity *identity,
                                    struct tls_fault *fault)
 {
@@ -98,6 +110,7 @@ static enum tls_outcome load_chain(const char *folder, struct identity *identity
     if (error < 0)
         return tls_file_fail(fault, "there is no certificate in %s: %s", part.path,
                              gnutls_strerror(error));
+    warn_of_dates(part.path, identity->chain[0]);
     return TLS_LOADED;
 }
 
@@ -112,6 +125,11 @@ static enum tls_outcome load_key(const char *folder, struct identity *identity,
     if (error == 0)
         error =
             gnutls_x509_privkey_import2(identity->key, &part.content, GNUTLS_X509_FMT_PEM, NULL, 0);
+    if (error == GNUTLS_E_DECRYPTION_FAILED)
+        return tls_file_fail(fault,
+                             "the private key in %s has a password, which nobody can be asked "
+                             "for: openssl pkey -in FILE writes it without one",
+                             part.path);
     if (error < 0)
         return tls_file_fail(fault, "there is no private key in %s: %s", part.path,
                              gnutls_strerror(error));

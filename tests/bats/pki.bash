@@ -7,7 +7,7 @@
 #     server          what --tls-certificates wants, for localhost; server-crl with a revocation list
 #     client          what clients want, with a certificate; anonymous without one
 #     expired-client, future-client, revoked-client, other-client, server-as-client
-#     expired-server, other-server
+#     expired-server, future-server, other-server
 #     keys.psk        alice and bob; wrong.psk: alice with another key, and mallory
 
 # certificate FOLDER NAME CA LINE...: FOLDER/NAME-cert.pem and NAME-key.pem, signed by the folder CA.
@@ -50,6 +50,7 @@ make_certificates() {
     authority other-ca "Other CA"
     certificate server server ca "${server[@]}"
     certificate expired-server server ca "${server[@]}" "${past[@]}"
+    certificate future-server server ca "${server[@]}" "${future[@]}"
     certificate other-server server other-ca "${server[@]}"
     certificate client client ca "${client[@]}"
     certificate expired-client client ca "${client[@]}" "${past[@]}"
@@ -58,7 +59,7 @@ make_certificates() {
     certificate other-client client other-ca "${client[@]}"
     certificate server-as-client client ca "${server[@]}"
     mkdir anonymous
-    for folder in server expired-server client expired-client future-client revoked-client \
+    for folder in server expired-server future-server client expired-client future-client revoked-client \
         other-client server-as-client anonymous; do
         cp ca/ca-cert.pem "$folder"
     done

@@ -142,6 +142,19 @@ user_mode() {
     refused "server-cert.pem and server-key.pem in $DIR/mixed" --tls=require --tls-certificates="$DIR/mixed"
     contains "$output" "do not match"
     refused "" --tls=require --tls-certificates="$PKI/keys.psk"
+    cp -r "$PKI/server" "$DIR/locked"
+    certtool --generate-privkey --key-type=ecdsa --pkcs8 --password=secret \
+        --outfile "$DIR/locked/server-key.pem" 2>"$DIR/certtool"
+    refused "the private key in $DIR/locked/server-key.pem has a password" --tls=require \
+        --tls-certificates="$DIR/locked"
+}
+
+@test "a certificate that clients will not accept is warned of at the start" {
+    same "$(mode --tls=require --tls-certificates="$PKI/expired-server")" "<2>"
+    has "warning: the certificate in $PKI/expired-server/server-cert.pem has expired"
+    rm "$LOG"
+    same "$(mode --tls=require --tls-certificates="$PKI/future-server")" "<2>"
+    has "warning: the certificate in $PKI/future-server/server-cert.pem is not valid yet"
 }
 
 @test "a file of keys that is missing, no file, empty or malformed is an error in every mode but off" {
