@@ -195,7 +195,8 @@ static int ask_everything(struct conn *conn)
         ask_bool(conn, table->can_multi_conn, 0, &export->can_multi_conn) < 0)
         return -1;
     /* The second connection would wait for the first one to end. */
-    if (plugin_get_thread_model() == NBDKIT_THREAD_MODEL_SERIALIZE_CONNECTIONS)
+    if (plugin_get_thread_model() == NBDKIT_THREAD_MODEL_SERIALIZE_CONNECTIONS ||
+        conn->policy->connections_max == 1)
         export->can_multi_conn = false;
     export->can_flush = export->can_flush && table->flush;
     return 0;

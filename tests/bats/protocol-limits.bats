@@ -20,7 +20,7 @@ def hold_all():
     """Four clients that have asked for all the memory there is, and read nothing."""
     holders = [ready() for _ in range(4)]
     for holder in holders:
-        holder.send_request(CMD_READ, 0, LONGEST)
+        holder.send_request(CMD_READ, 0, LONGEST, flags=FLAG_DF)
         assert holder.is_readable(BOUND_S), "no reply begins"
     return holders
 '
@@ -38,7 +38,7 @@ greedy, other = ready(), ready()
 other.read(0, 512)
 before = memory_kib("VmHWM")
 for n in range(5):
-    greedy.send_request(CMD_READ, 0, LONGEST)
+    greedy.send_request(CMD_READ, 0, LONGEST, flags=FLAG_DF)
 assert greedy.is_readable(BOUND_S), "no reply begins"
 for n in range(10):
     same(len(other.read(n * MIB, MIB)), MIB, "bytes")
@@ -149,7 +149,7 @@ EOT
 holders = hold_all()
 waiting = [ready() for _ in range(3)]
 for client in waiting[:2]:
-    client.send_request(CMD_READ, 0, LONGEST)
+    client.send_request(CMD_READ, 0, LONGEST, flags=FLAG_DF)
 waiting[2].send_request(CMD_WRITE, 0, LONGEST, data=b"part")
 os.kill(int(os.environ["SERVER"]), signal.SIGTERM)
 for client in waiting[:2]:
@@ -167,7 +167,7 @@ EOT
 holders = hold_all()
 for n in range(3):
     leaver = ready()
-    leaver.send_request(CMD_READ, 0, LONGEST)
+    leaver.send_request(CMD_READ, 0, LONGEST, flags=FLAG_DF)
     leaver.vanish()
 for holder in holders:
     same(len(holder.reply().data), LONGEST, "bytes")

@@ -113,6 +113,17 @@ EOT
     done
 }
 
+@test "--connections=1: no client is told that it may use several at once" {
+    with --connections=1 <<'EOT'
+client = ready()
+same(client.flags & CAN_MULTI_CONN, 0, "multi-conn")
+client.disconnect()
+EOT
+    with --connections=2 <<'EOT'
+same(ready().flags & CAN_MULTI_CONN, CAN_MULTI_CONN, "multi-conn")
+EOT
+}
+
 @test "--no-mc: no contexts, but structured replies and extended headers" {
     for option in --no-mc --no-meta-contexts; do
         with "$option" <<'EOT'

@@ -126,6 +126,11 @@ static int rules_config(const char *key, const char *value)
     return 0;
 }
 
+static void rules_unload(void)
+{
+    free(gate_path);
+}
+
 static int rules_list_exports(int readonly, int is_tls, struct nbdkit_exports *exports)
 {
     (void)readonly;
@@ -403,6 +408,7 @@ static int rules_extents(void *handle, uint32_t count, uint64_t offset, uint32_t
 
 static struct nbdkit_plugin plugin = {
     .name = "rules",
+    .unload = rules_unload,
     .config = rules_config,
     .list_exports = rules_list_exports,
     .default_export = rules_default_export,
