@@ -219,7 +219,6 @@ expect(client, 0, CMD_FLUSH)
 EOT
 }
 
-# bats test_tags=tls
 @test "reads and writes of up to 64 MiB are good, of more they are refused at no cost" {
     with memory 8G <<'EOT'
 def resident_kib():

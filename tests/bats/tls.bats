@@ -352,6 +352,24 @@ EOT
     lacks error
 }
 
+@test "the longest read, the longest write, and a longer one that is refused and skipped" {
+    serve --tls=require --tls-certificates="$PKI/server" memory 128M
+    TLS_FOLDER=$PKI/anonymous py <<'EOT'
+client = ready()
+data = os.urandom(1 << 20) * 64
+client.write(0, data)
+assert client.read(0, len(data)) == data, "the data differs"
+cookie = client.send_request(CMD_WRITE, 0, 65 << 20)
+for n in range(65):
+    client.send(bytes(1 << 20))
+reply = client.reply()
+same((reply.cookie, reply.error), (cookie, EINVAL), "a write of 65 MiB")
+assert client.read(0, len(data)) == data, "the data was overwritten"
+EOT
+    stop
+    lacks error
+}
+
 @test "clients that vanish in the middle harm nobody, and leave nothing behind" {
     serve --tls=require --tls-certificates="$PKI/server" memory 64M
     TLS_FOLDER=$PKI/anonymous py <<'EOT'
