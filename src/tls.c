@@ -317,6 +317,9 @@ static ssize_t handle_trouble(struct tls *tls, int error)
 {
     switch (error) {
     case GNUTLS_E_AGAIN:
+        /* What there was to read was no data, such as a key update; more of it is here already. */
+        if (tls->input_begin < tls->input_end)
+            return 1;
         errno = tls->is_input_over ? tls->input_error : EAGAIN;
         return errno ? -1 : 0;
     case GNUTLS_E_INTERRUPTED:

@@ -351,14 +351,16 @@ class Through:
                                         stderr=subprocess.DEVNULL, bufsize=0)
         ours = listener.accept()[0]
         os.unlink(path)
-        for pair in (ours, client.sock), (client.sock, ours):
-            pair[0].settimeout(None)
-            threading.Thread(target=self.carry, args=pair, daemon=True).start()
-    @staticmethod
-    def carry(source, target):
+        self.carried = 0  # bytes to the server
+        for way in (ours, client.sock, True), (client.sock, ours, False):
+            way[0].settimeout(None)
+            threading.Thread(target=self.carry, args=way, daemon=True).start()
+    def carry(self, source, target, is_to_server):
         try:
             while data := source.recv(65536):
                 target.sendall(data)
+                if is_to_server:
+                    self.carried += len(data)
             target.shutdown(socket.SHUT_WR)
         except OSError:
             pass
@@ -410,6 +412,28 @@ EOT
     lacks error:
     same "$(grep -c "received TLS 1.3 key update" "$LOG")" 4
     same "$(grep -c "sending key update" "$LOG")" 3
+}
+
+@test "a request that arrives together with a key update is answered" {
+    serve_tls memory 1M
+    tls_py <<EOT
+$THROUGH_OPENSSL
+client, through = through_openssl()
+client.go()
+same(client.read(0, 512), bytes(512), "data")
+for letter in b"k", b"K":
+    # Neither is read before both are there.
+    os.kill(server, signal.SIGSTOP)
+    before = through.carried
+    through.command(letter)
+    until(lambda: through.carried > before, "the key update")
+    update = through.carried
+    client.send_request(CMD_READ, 0, 512)
+    until(lambda: through.carried > update, "the request")
+    os.kill(server, signal.SIGCONT)
+    same(client.reply().data, bytes(512), "data behind a key update")
+EOT
+    stop
 }
 
 @test "a client that wants to negotiate TLS 1.2 anew is dropped, others are not" {
