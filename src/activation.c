@@ -76,7 +76,7 @@ static const char *find_fault(int fd)
     if (get_number(fd, SO_TYPE) != SOCK_STREAM)
         return "is no stream socket; say ListenStream= in the unit";
     if (get_number(fd, SO_ACCEPTCONN) != 1)
-        return "does not listen; say Accept=no in the unit, or serve one connection with -s";
+        return "does not listen; say Accept=no in the unit";
     if (family != AF_INET && family != AF_INET6 && family != AF_UNIX && family != AF_VSOCK)
         return "is of a kind that this server does not know; TCP, Unix and AF_VSOCK are known";
     return NULL;

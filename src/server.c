@@ -49,7 +49,7 @@ static struct {
     unsigned last_number;   /* main thread */
     int ended_fd;           /* eventfd, raised when a session is over */
     bool is_paused;         /* main thread: accept(2) failed, wait a moment */
-    bool is_full_told;      /* main thread: it was logged that clients have to wait */
+    bool is_wait_told;      /* main thread: it was logged that clients have to wait */
 } server = { .lock = PTHREAD_MUTEX_INITIALIZER, .ended_fd = -1 };
 
 static void *run_client(void *argument)
@@ -167,7 +167,9 @@ static void accept_client(const struct server_config *config, unsigned listener)
     /* EAGAIN, ECONNABORTED and such: the client has gone again. */
     if (errno != EMFILE && errno != ENFILE && errno != ENOBUFS && errno != ENOMEM)
         return;
-    log_error("cannot accept a client for now: %m");
+    if (!server.is_wait_told)
+        log_error("cannot accept a client for now: %m");
+    server.is_wait_told = true;
     server.is_paused = true;
 }
 
@@ -192,8 +194,8 @@ static unsigned choose_listeners(const struct server_config *config, int *timeou
     bool accepts = is_accepting(config);
 
     /* With room again, one look tells whether somebody still waits. */
-    *timeout_ms = server.is_paused ? ACCEPT_PAUSE_MS : accepts && server.is_full_told ? 0 : -1;
-    return accepts || (is_full(config) && !server.is_full_told) ? config->sockets->count : 0;
+    *timeout_ms = server.is_paused ? ACCEPT_PAUSE_MS : accepts && server.is_wait_told ? 0 : -1;
+    return accepts || (is_full(config) && !server.is_wait_told) ? config->sockets->count : 0;
 }
 
 /* A client waits there. */
@@ -201,8 +203,8 @@ static void welcome(const struct server_config *config, unsigned listener)
 {
     if (is_accepting(config)) {
         accept_client(config, listener);
-    } else if (is_full(config) && !server.is_full_told) {
-        server.is_full_told = true;
+    } else if (is_full(config) && !server.is_wait_told) {
+        server.is_wait_told = true;
         log_error("--connections=%u: as many clients are connected, further ones have to wait",
                   config->policy->connections_max);
     }
@@ -226,8 +228,8 @@ static bool serve_event(const struct server_config *config)
     server.is_paused = false;
     if (ready < 0)
         return errno == EINTR || errno == ENOMEM;
-    if (ready == 0)
-        server.is_full_told = false;
+    if (ready == 0 && timeout_ms == 0)
+        server.is_wait_told = false;
     if (fds[STOP].revents || fds[COMMAND].revents)
         return false;
     if (fds[ENDED].revents)

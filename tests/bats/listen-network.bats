@@ -169,6 +169,29 @@ EOT
     stop
 }
 
+@test "a server without descriptors left says so once, and lets clients in as others leave" {
+    ulimit -S -n 32
+    serve memory 1M
+    ulimit -S -n "$(ulimit -H -n)" 2>/dev/null || :
+    py <<'EOT'
+def said():
+    return sum("cannot accept a client for now: Too many open files" in line
+               for line in lines(os.environ["LOG"]))
+clients = [connect() for _ in range(40)]
+until(lambda: said() == 1, "the line about descriptors")
+inside = [client for client in clients if client.is_readable(0)]
+waiting = [client for client in clients if client not in inside]
+assert len(waiting) > 5, len(waiting)
+for _ in range(3):
+    inside.pop().sock.close()
+    until(lambda: any(client.is_readable(0) for client in waiting), "a client to be let in")
+    inside.extend(client for client in waiting if client.is_readable(0))
+    waiting = [client for client in waiting if not client.is_readable(0)]
+same(said(), 1, "lines about descriptors")
+EOT
+    stop
+}
+
 @test "--connections: malformed values" {
     for value in 0 -1 many 1.5 "" 99999999999; do
         run -1 "$NBDLAB" -f -U "$SOCK" --connections="$value" memory 1M
