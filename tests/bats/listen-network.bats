@@ -73,6 +73,20 @@ EOT
     stop
 }
 
+@test "-i: a name that has an address twice" {
+    local unshare="unshare -m"
+    [ "$(id -u)" = 0 ] || unshare="unshare -rm"
+    $unshare true || skip "no mount namespace of our own: $($unshare true 2>&1)"
+    printf '127.0.0.1 twice\n127.0.0.2 twice\n127.0.0.1 twice again\n' >"$DIR/hosts"
+    # shellcheck disable=SC2016
+    run -0 $unshare sh -c 'mount --bind "$DIR/hosts" /etc/hosts && exec "$@"' sh \
+        "$NBDLAB" -i twice -p 0 memory 1M --run 'nbdinfo --size "nbd://127.0.0.1:$port"
+            nbdinfo --size "nbd://127.0.0.2:$port"; echo "$uri" | tr -d 0-9'
+    same "$output" "1048576
+1048576
+nbd://twice:/"
+}
+
 @test "-p: 10809 if not given, and any number of a port" {
     unshare -rn true || skip "no network namespace of our own: $(unshare -rn true 2>&1)"
     # A network of our own has all ports free.
