@@ -250,6 +250,24 @@ EOT
     same "$(messages)" ""
 }
 
+@test "--timeout also bounds what comes inside TLS, however busily it is sent" {
+    serve_tls --timeout=0.5 memory 1M
+    tls_py <<'EOT'
+start = time.monotonic()
+client = secure()
+client.send_option(OPT_LIST, length=2 ** 32 - 1)
+try:
+    while time.monotonic() < start + BOUND_S:
+        client.send(bytes(65536))
+except ConnectionError:
+    pass
+took_s = time.monotonic() - start
+assert 0.4 < took_s < 0.5 + SLOWER, "it took %.2f s" % took_s
+EOT
+    stop
+    same "$(messages)" ""
+}
+
 @test "the end of the server does not wait for a TLS handshake" {
     serve_tls memory 1M
     TLS_FOLDER=$PKI/anonymous tls_py <<'EOT'

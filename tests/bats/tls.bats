@@ -398,10 +398,20 @@ EOT
 
 @test "-s over a socket pair and over pipes" {
     for kind in socket pipes; do
-        py $kind <<'EOT'
+        for end in eof cut; do
+            single_over $kind $end
+        done
+    done
+}
+
+# single_over socket|pipes eof|cut: and the client leaves, or is thrown out.
+single_over() {
+    py "$@" <<'EOT'
 import threading
 folder = os.environ["PKI"]
-command = [NBDLAB, "-s", "--tls=require", "--tls-certificates=%s/server" % folder, "memory", "1M"]
+command = [NBDLAB, "-s", "--tls=require", "--tls-certificates=%s/server" % folder, "eval",
+           "get_size=echo 1M", "flush=exit 6", "pread=tail -c +$(($4 + 1)) $tmpdir/d | head -c $3",
+           "pwrite=dd oflag=seek_bytes conv=notrunc seek=$4 of=$tmpdir/d 2>$tmpdir/dd"]
 ours, theirs = socket.socketpair()
 if sys.argv[1] == "socket":
     process = subprocess.Popen(command, stdin=theirs, stdout=theirs)
@@ -427,9 +437,8 @@ client.go()
 data = os.urandom(300000)
 client.write(4096, data)
 same(client.read(4096, len(data)), data, "data")
-client.send_request(CMD_DISC)
-same(client.ending(), "eof", "how the server hangs up")
+client.send_request(CMD_DISC if sys.argv[2] == "eof" else CMD_FLUSH)
+same(client.ending(), sys.argv[2], "how the server hangs up")
 same(process.wait(BOUND_S), 0, "exit status")
 EOT
-    done
 }
