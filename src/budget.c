@@ -10,7 +10,6 @@
 #include <time.h>
 
 #include "cleanup.h"
-#include "log.h"
 #include "transport.h"
 
 enum {
@@ -51,10 +50,9 @@ uint64_t budget_get_share(void)
     return budget.max_bytes / SHARES;
 }
 
-void budget_open(struct budget_account *account, struct transport *transport, unsigned number)
+void budget_open(struct budget_account *account, struct transport *transport)
 {
     account->transport = transport;
-    account->number = number;
     LOCK_SCOPE(&budget.lock);
     account->next = budget.accounts;
     account->link = &budget.accounts;
@@ -122,13 +120,10 @@ static void drop_stuck(void)
             continue;
         if (atomic_load(&account->held) == 0 || atomic_load(&account->is_abandoned))
             continue;
-        log_error("connection %u is dropped: its client %s, and others wait for the memory that "
-                  "it holds (see --bytes-in-flight)",
-                  account->number,
-                  is_sending_stuck ? "does not take its replies" : "does not send its data");
+        atomic_store(&account->is_dropped, true);
+        atomic_store(&account->is_abandoned, true);
         /* Its own threads see the end of the stream, and do the rest. */
         transport_wake_all(account->transport);
-        atomic_store(&account->is_abandoned, true);
         pthread_cond_broadcast(&budget.changed);
     }
 }
@@ -231,6 +226,11 @@ void budget_abandon(struct budget_account *account)
 {
     atomic_store(&account->is_abandoned, true);
     wake_sleepers();
+}
+
+bool budget_was_dropped(struct budget_account *account)
+{
+    return atomic_load(&account->is_dropped);
 }
 
 void budget_begin_turn(struct budget_progress *progress)

@@ -26,7 +26,7 @@ struct budget_progress {
 struct budget_account {
     _Atomic uint64_t held; /* bytes */
     _Atomic bool is_abandoned;
-    unsigned number; /* of the connection, in log messages */
+    _Atomic bool is_dropped;
     struct transport *transport;
     struct budget_progress sending;
     struct budget_progress receiving;
@@ -41,7 +41,7 @@ void budget_init(uint64_t max_bytes);
 uint64_t budget_get_share(void);
 
 /* Opens an account, and closes it, with nothing held. `transport` stays the caller's. */
-void budget_open(struct budget_account *account, struct transport *transport, unsigned number);
+void budget_open(struct budget_account *account, struct transport *transport);
 void budget_close(struct budget_account *account);
 
 /*
@@ -55,6 +55,9 @@ void budget_give(struct budget_account *account, uint64_t bytes);
 
 /* Nobody is to wait on behalf of the connection any more. Any thread. */
 void budget_abandon(struct budget_account *account);
+
+/* Was the stream ended because its client holds memory that others wait for? Any thread. */
+bool budget_was_dropped(struct budget_account *account);
 
 /* Brackets around an exchange of no more than a few MiB with the client. One thread at a time. */
 void budget_begin_turn(struct budget_progress *progress);

@@ -32,7 +32,7 @@ struct conn *conn_new(struct transport *transport, unsigned number, const struct
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     pthread_cond_init(&conn->state_changed, &monotonic);
     pthread_condattr_destroy(&monotonic);
-    budget_open(&conn->memory, transport, number);
+    budget_open(&conn->memory, transport);
     return conn;
 }
 
@@ -91,6 +91,15 @@ bool conn_is_ending(struct conn *conn)
     return conn_get_state(conn) >= CONN_CLOSING || transport_is_hung_up(conn->transport);
 }
 
+/* Says so where the client was dropped for the memory that it holds. */
+static void report_dropped(struct conn *conn, const char *fault)
+{
+    if (budget_was_dropped(&conn->memory))
+        log_error("the client does not %s, and others wait for the memory that it holds (see "
+                  "--bytes-in-flight), dropping it",
+                  fault);
+}
+
 /* How many of the vectors, counted from the first, are a slice together; 0 if that one is longer.
  */
 static int count_slice(const struct iovec *vectors, int count)
@@ -132,6 +141,7 @@ int conn_send(struct conn *conn, struct iovec *vectors, int count)
         return -1;
     if (send_slices(conn, vectors, count) == 0)
         return 0;
+    report_dropped(conn, "take its replies");
     if (conn_get_state(conn) != CONN_DEAD)
         log_debug("cannot send to the client, dropping it: %m");
     conn_advance(conn, CONN_DEAD);
@@ -149,6 +159,8 @@ int conn_receive(struct conn *conn, void *buffer, size_t length)
                              left < CONN_SLICE_BYTES ? left : CONN_SLICE_BYTES);
         budget_end_turn(&conn->memory.receiving);
     }
+    if (got <= 0)
+        report_dropped(conn, "send its data");
     return got;
 }
 

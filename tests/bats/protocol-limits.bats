@@ -11,6 +11,7 @@ PRELUDE='
 import threading
 MIB = 1 << 20
 LONGEST = 64 * MIB
+# Sanitizers need memory of their own: with them (SLOWER), how much it is says nothing.
 def memory_kib(which):
     status = open("/proc/%s/status" % os.environ["SERVER"]).read()
     return int(status.split(which + ":")[1].split()[0])
@@ -43,12 +44,12 @@ assert greedy.is_readable(BOUND_S), "no reply begins"
 for n in range(10):
     same(len(other.read(n * MIB, MIB)), MIB, "bytes")
 grown = memory_kib("VmHWM") - before
-assert grown < 100 * 1024, "memory grew by %d KiB" % grown
+assert SLOWER > 1 or grown < 100 * 1024, "memory grew by %d KiB" % grown
 for n in range(5):
     same(len(greedy.reply().data), LONGEST, "bytes of a reply")
 greedy.disconnect()
 EOT
-    lacks "is dropped"
+    lacks "dropping it"
 }
 
 @test "clients that do not take their replies are dropped once others need the memory" {
@@ -63,11 +64,11 @@ assert 4 < took_s < 9 * SLOWER, "it took %.1f s" % took_s
 dropped = 0
 for holder in holders:
     try:
-        holder.receive(LONGEST + 20)
+        same(len(holder.reply().data), LONGEST, "bytes for one that was not dropped")
     except Closed:
         dropped += 1
-assert dropped >= 1, "no client that held memory was dropped"
-same(log().count("does not take its replies"), dropped, "messages")
+assert dropped > 0, "nobody was dropped"
+until(lambda: log().count("does not take its replies") == dropped, "a message for each")
 same(len(other.read(0, LONGEST)), LONGEST, "bytes")
 EOT
 }
@@ -78,12 +79,12 @@ holders = [ready() for _ in range(4)]
 for holder in holders:
     holder.send_request(CMD_WRITE, 0, LONGEST, data=b"part")
 before = memory_kib("VmRSS")
-assert before < 100 * 1024, "%d KiB" % before
+assert SLOWER > 1 or before < 100 * 1024, "%d KiB" % before
 other = ready()
 other.read(MIB, 512)
-for holder in holders:
-    holder.ending()
-same(log().count("does not send its data"), 4, "messages")
+gone = select.select([holder.sock for holder in holders], [], [], 0)[0]
+assert gone, "nobody was dropped"
+until(lambda: log().count("does not send its data") == len(gone), "a message for each")
 same(other.read(0, 512), bytes(512), "data")
 EOT
 }
@@ -102,7 +103,7 @@ for holder in holders:
     holder.receive(20 + 8 + LONGEST - 7 * 8 * MIB)
 same(len(other.reply().data), 512, "bytes")
 EOT
-    lacks "is dropped"
+    lacks "dropping it"
 }
 
 @test "without need nobody is dropped" {
@@ -115,7 +116,7 @@ same(len(other.read(0, LONGEST)), LONGEST, "bytes")
 for holder in holders:
     same(len(holder.reply().data), LONGEST, "bytes of a reply that was left for some time")
 EOT
-    lacks "is dropped"
+    lacks "dropping it"
 }
 
 @test "small requests get their turn, and in order, where memory is short" {
@@ -141,7 +142,7 @@ for thread in threads:
     thread.join()
 same(failures, [], "failures")
 EOT
-    lacks "is dropped"
+    lacks "dropping it"
 }
 
 @test "the server stops while clients wait for memory" {
@@ -226,6 +227,6 @@ for n in range(50):
         client.send_request(CMD_READ, 0, 0xffffffff)
     same({reply.error for reply in client.replies(20).values()}, {EINVAL}, "errors")
 grown = memory_kib("VmHWM") - before
-assert grown < 2048, "memory grew by %d KiB" % grown
+assert SLOWER > 1 or grown < 2048, "memory grew by %d KiB" % grown
 EOT
 }
