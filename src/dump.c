@@ -100,7 +100,8 @@ void dump_config(void)
     printf("zstd=no\n");
 }
 
-/* Callbacks that API version 2 gave another form; nbdkit prints the old ones by their old names. */
+/* Callbacks that API version 2 gave another form; nbdkit prints the old
+ * ones by their old names, after all others. */
 static bool has_old_form(size_t offset)
 {
     return plugin_get_api_version() == 1 && (offset == offsetof(struct nbdkit_plugin, pread) ||
@@ -110,16 +111,14 @@ static bool has_old_form(size_t offset)
                                              offset == offsetof(struct nbdkit_plugin, zero));
 }
 
-static void dump_callbacks(const struct nbdkit_plugin *table)
+static void dump_callbacks(const struct nbdkit_plugin *table, bool is_old_form)
 {
-    for (size_t i = 0; i < sizeof callbacks / sizeof callbacks[0]; i++) {
-        if (!*(void *const *)((const char *)table + callbacks[i].offset))
-            continue;
-        if (has_old_form(callbacks[i].offset))
-            printf("has__%s_v1=1\n", callbacks[i].name);
-        else
-            printf("has_%s=1\n", callbacks[i].name);
-    }
+    const char *format = is_old_form ? "has__%s_v1=1\n" : "has_%s=1\n";
+
+    for (size_t i = 0; i < sizeof callbacks / sizeof callbacks[0]; i++)
+        if (*(void *const *)((const char *)table + callbacks[i].offset) &&
+            has_old_form(callbacks[i].offset) == is_old_form)
+            printf(format, callbacks[i].name);
 }
 
 void dump_plugin(void)
@@ -137,7 +136,8 @@ void dump_plugin(void)
     printf("errno_is_preserved=%d\n", table->errno_is_preserved != 0);
     if (table->magic_config_key)
         printf("magic_config_key=%s\n", table->magic_config_key);
-    dump_callbacks(table);
+    dump_callbacks(table, false);
+    dump_callbacks(table, true);
     fflush(stdout);
     if (table->dump_plugin)
         table->dump_plugin();
