@@ -169,8 +169,9 @@ static int ask_about_writing(struct conn *conn)
     export->can_zero = export->can_zero && table->zero;
     if (export->can_fua == NBDKIT_FUA_EMULATE && !table->flush)
         export->can_fua = NBDKIT_FUA_NONE;
-    /* Without `zero`, every fast zero fails, and that is fast. */
-    return ask_bool(conn, table->can_fast_zero, !export->can_zero, &export->can_fast_zero);
+    /* Without `zero` of API version 2, every fast zero fails, and that is fast. */
+    bool fails_fast = !export->can_zero || plugin_get_api_version() == 1;
+    return ask_bool(conn, table->can_fast_zero, fails_fast, &export->can_fast_zero);
 }
 
 static int ask_everything(struct conn *conn)

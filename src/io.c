@@ -245,7 +245,8 @@ static int call_zero(struct conn *conn, struct io_range range, struct io_zero_fl
 {
     uint32_t plugin_flags = native_fua(conn, flags.is_fua);
 
-    if (!conn->export.can_zero)
+    /* API version 1 has no fast zero that a plugin could refuse. */
+    if (!conn->export.can_zero || (flags.is_fast && plugin_get_api_version() == 1))
         return ENOTSUP;
     if (flags.may_trim)
         plugin_flags |= NBDKIT_FLAG_MAY_TRIM;
