@@ -147,7 +147,8 @@ int plugin_load(const char *path)
         log_error("cannot open plugin %s: %m", path);
         return -1;
     }
-    plugin.library = dlopen(plugin.path, RTLD_NOW);
+    /* Global, because modules that an interpreter loads look for it in the plugin's libraries. */
+    plugin.library = dlopen(plugin.path, RTLD_NOW | RTLD_GLOBAL);
     if (!plugin.library) {
         log_error("cannot load plugin: %s", dlerror());
         return -1;
