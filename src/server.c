@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
  * Owns the accept loop and the list of live connections. The main thread
- * enters at the top; each session's thread begins and ends here. Calls
+ * enters at the top; it watches itself, or, with -s, serves the only client and
+ * has a thread that watches. Each session's thread begins and ends here. Calls
  * session, conn, transport, listen, signals and quit.
  */
 #include "server.h"
@@ -40,16 +41,17 @@ struct client {
     struct client *next;
     struct conn *conn; /* NULL once the session is over; under lock */
     pthread_t thread;
+    bool is_in_main; /* the session runs in the main thread, there is none to join */
 };
 
 static struct {
     pthread_mutex_t lock;
     struct client *clients; /* under lock */
-    unsigned live_count;    /* main thread */
-    unsigned last_number;   /* main thread */
+    unsigned live_count;    /* the thread that watches */
+    unsigned last_number;   /* the thread that watches */
     int ended_fd;           /* eventfd, raised when a session is over */
-    bool is_paused;         /* main thread: accept(2) failed, wait a moment */
-    bool is_wait_told;      /* main thread: it was logged that clients have to wait */
+    bool is_paused;         /* the same: accept(2) failed, wait a moment */
+    bool is_wait_told;      /* the same: it was logged that clients have to wait */
 } server = { .lock = PTHREAD_MUTEX_INITIALIZER, .ended_fd = -1 };
 
 static void *run_client(void *argument)
@@ -140,7 +142,8 @@ static void reap_clients(void)
     if (read(server.ended_fd, &count, sizeof count) < 0)
         return;
     while ((client = take_ended())) {
-        pthread_join(client->thread, NULL);
+        if (!client->is_in_main)
+            pthread_join(client->thread, NULL);
         free(client);
         server.live_count--;
     }
@@ -259,8 +262,53 @@ static void wait_for_clients(void)
             reap_clients();
 }
 
+/* Serves until it is time to stop, and until all clients have gone. */
+static void *watch(void *config)
+{
+    while (serve_event(config))
+        ;
+    quit_request();
+    notify_stopping();
+    listen_close(((const struct server_config *)config)->sockets);
+    close_clients();
+    wait_for_clients();
+    return NULL;
+}
+
+/*
+ * Some interpreters of plugins run in no thread but the one that loaded them: the only client is
+ * served there. Returns 0, or -1 after logging.
+ */
+static int serve_in_main(struct server_config *config)
+{
+    struct client *client = make_client(config, config->single_in_fd, config->single_out_fd);
+    pthread_t watcher;
+    sigset_t old;
+
+    if (!client) {
+        log_error("cannot serve a client: %m");
+        return -1;
+    }
+    client->is_in_main = true;
+    server.clients = client;
+    server.live_count = 1;
+    signals_block(&old);
+    int error = pthread_create(&watcher, NULL, watch, config);
+    signals_restore(&old);
+    if (error) {
+        log_error("cannot serve a client: no thread to watch it: %s", strerrordesc_np(error));
+        conn_free(client->conn);
+        free(client);
+        return -1;
+    }
+    run_client(client);
+    pthread_join(watcher, NULL);
+    return 0;
+}
+
 int server_run(const struct server_config *config)
 {
+    struct server_config own = *config;
     int result = 0;
 
     budget_init(config->policy->in_flight_max_bytes);
@@ -270,14 +318,9 @@ int server_run(const struct server_config *config)
         return -1;
     }
     if (config->single_in_fd >= 0)
-        result = serve_client(config, config->single_in_fd, config->single_out_fd);
-    while (result == 0 && serve_event(config))
-        ;
-    quit_request();
-    notify_stopping();
-    listen_close(config->sockets);
-    close_clients();
-    wait_for_clients();
+        result = serve_in_main(&own);
+    else
+        watch(&own);
     close(server.ended_fd);
     return result;
 }
