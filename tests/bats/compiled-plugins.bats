@@ -24,7 +24,7 @@ setup() {
     stop_twins
     # Asked for a map, the zstd allocator of 1.32 crashes, whatever serves it.
     twins memory 4M allocator=zstd
-    compare <<<'same_disk(is_mapped=False)'
+    compare <<<'same_disk(maps=0, piece=32768)'
     stop_twins
     both_refuse memory
     both_refuse memory 1M allocator=chalk
