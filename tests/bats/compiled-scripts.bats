@@ -287,7 +287,6 @@ EOT
     both_refuse python "$DIR/disk.py" colour=red
     echo 'def (' >"$DIR/broken.py"
     both_refuse python "$DIR/broken.py"
-    both_refuse python
 }
 
 @test "lua" {
