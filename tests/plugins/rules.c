@@ -23,6 +23,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -37,7 +38,7 @@ enum { GATE_OFFSET = 64 << 10, GATE_WAIT_MS = 30000 };
 
 static pthread_mutex_t disk_lock = PTHREAD_MUTEX_INITIALIZER;
 static unsigned gate_tokens; /* under disk_lock */
-static char *gate_path;
+static char gate_path[PATH_MAX];
 
 struct disk {
     int64_t size;
@@ -121,9 +122,8 @@ static int read_name(struct disk *disk, const char *name)
 
 static int rules_config(const char *key, const char *value)
 {
-    if (record_set_parameter(key, value) != 1 || asprintf(&gate_path, "%s.open", value) == -1)
-        return -1;
-    return 0;
+    snprintf(gate_path, sizeof gate_path, "%s.open", value);
+    return record_set_parameter(key, value) == 1 ? 0 : -1;
 }
 
 static void rules_unload(void)
