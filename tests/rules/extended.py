@@ -206,8 +206,8 @@ def _(t):
 @rule("ext-reply-offset-of-chunks", EXTENDED,
       "Each chunk has it, though data in the middle has an offset of its own.")
 def _(t):
-    client = t.ready("map=4096", **ON)
-    send_raw(client, CMD_READ, 512, 40000)
+    client = t.ready("map=32768", **ON)
+    send_raw(client, CMD_READ, 512, 400000)
     flags = 0
     while not flags & CHUNK_DONE:
         flags, _, _, offset, _ = raw_reply(client)
@@ -217,9 +217,9 @@ def _(t):
 @rule("ext-reply-done", "Structured reply flags: NBD_REPLY_FLAG_DONE",
       "The last chunk has NBD_REPLY_FLAG_DONE, no other one has, and no other flag is set.")
 def _(t):
-    client = t.ready("map=4096" if t.is_ours else "", **WITH_META)
+    client = t.ready("map=32768" if t.is_ours else "", **WITH_META)
     for kind in (CMD_READ, CMD_BLOCK_STATUS, CMD_CACHE, 99):
-        flags = client.command(kind, 0, 32768).flags
+        flags = client.command(kind, 0, 524288).flags
         same(flags, [0] * (len(flags) - 1) + [CHUNK_DONE], "flags of chunks")
 
 
@@ -432,11 +432,11 @@ def _(t):
 @rule("ext-read-data", "Structured reply types: NBD_REPLY_TYPE_OFFSET_DATA",
       "Content chunks are the same as in structured replies, and cover the read.")
 def _(t):
-    client = t.ready("map=4096", **ON)
+    client = t.ready("map=32768", **ON)
     t.ready().write(0, b"\x5a" * 65536)
     for flags in (0, FLAG_DF):
-        data = client.read(2048, 16384, flags=flags)
-        same((data[:2048], data[2048:6144]), (b"\x5a" * 2048, bytes(4096)), "data and hole")
+        data = client.read(1024, 65536, flags=flags)
+        same(data, b"\x5a" * (32768 - 1024) + bytes(32768 + 1024), "data and hole")
 
 
 @rule("ext-disc", "Request types: NBD_CMD_DISC",

@@ -7,7 +7,7 @@ rawnbd.py checks in each reply that chunks lie in the request, do not overlap an
 from rules.bench import *
 from rules.book import MAY, SENSE, SHOULD, expect, one_of, rule
 
-SPARSE = "map=4096,size=1M"
+SPARSE = "map=32768,size=1M"
 CONTENT = (CHUNK_OFFSET_DATA, CHUNK_OFFSET_HOLE)
 
 
@@ -27,9 +27,9 @@ def spans(reply):
 def replies_to_everything(t):
     """Replies of many kinds from a server with structured replies."""
     client = t.ready(SPARSE if t.is_ours else "", meta=True)
-    requests = [(CMD_READ, 0, 512), (CMD_READ, 0, 65536), (CMD_READ, 1 << 50, 512), (99, 0, 0),
-                (CMD_FLUSH, 0, 0), (CMD_BLOCK_STATUS, 0, 65536), (CMD_BLOCK_STATUS, 1 << 50, 512),
-                (CMD_READ, 1024, 4096)]
+    requests = [(CMD_READ, 0, 512), (CMD_READ, 0, 524288), (CMD_READ, 1 << 50, 512), (99, 0, 0),
+                (CMD_FLUSH, 0, 0), (CMD_BLOCK_STATUS, 0, 524288), (CMD_BLOCK_STATUS, 1 << 50, 512),
+                (CMD_READ, 1024, 524288)]
     for kind, offset, length in requests:
         yield client.command(kind, offset, length)
     yield client.command(CMD_READ, 0, 512, flags=FLAG_REQ_ONE)
@@ -98,7 +98,7 @@ def _(t):
       "All chunks of a reply have the cookie of its request, interleaved with others or not.")
 def _(t):
     client = t.ready(SPARSE if t.is_ours else "")
-    cookies = [client.send_request(CMD_READ, 4096 * number, 8192, cookie=1 << number)
+    cookies = [client.send_request(CMD_READ, 32768 * number, 65536, cookie=1 << number)
                for number in range(16)]
     same(sorted(client.replies(16)), cookies, "cookies")
 
@@ -148,7 +148,8 @@ def _(t):
       "Without an error, the chunks cover all of the request: no gap, no overlap, none beyond it.")
 def _(t):
     client = t.ready(SPARSE if t.is_ours else "")
-    for offset, length in ((0, 65536), (512, 20000), (4095, 2), (4096, 4096), (100, 40000)):
+    for offset, length in ((0, 65536), (512, 200000), (32767, 2), (32767, 65538),
+                           (65536, 65536), (100, 400000), (40000, 300001)):
         if not t.is_ours:
             offset, length = offset & ~511, (length + 511) & ~511
         reply = client.command(CMD_READ, offset, length)
@@ -162,7 +163,7 @@ def _(t):
 @rule("hole-chunk-length", "Structured reply types: NBD_REPLY_TYPE_OFFSET_HOLE",
       "A hole chunk has exactly 12 bytes, and its hole is not empty.")
 def _(t):
-    reply = t.ready(SPARSE).command(CMD_READ, 0, 65536)
+    reply = t.ready(SPARSE).command(CMD_READ, 0, 524288)
     for kind, payload in reply.chunks:
         if kind == CHUNK_OFFSET_HOLE:
             same(len(payload), 12, "length of the chunk")
@@ -173,18 +174,19 @@ def _(t):
       "What is told as a hole reads as zeroes, and what is not zero is not told as one.")
 def _(t):
     writer = t.ready()
-    writer.write(0, b"\xa5" * 65536)
-    reply = t.ready(SPARSE).command(CMD_READ, 0, 65536)
+    unit, length = 32768, 524288
+    writer.write(0, b"\xa5" * length)
+    reply = t.ready(SPARSE).command(CMD_READ, 0, length)
     for begin, end, kind in spans(reply):
         if kind == CHUNK_OFFSET_HOLE:
-            for place in range(begin, end, 4096):
-                one_of(place // 4096 % 4, (1, 2), "kind of extent at %d" % place)
-    for block in range(16):
-        here = reply.data[block * 4096:(block + 1) * 4096]
+            for place in range(begin, end, 512):
+                one_of(place // unit % 4, (1, 2), "kind of extent at %d" % place)
+    for block in range(length // unit):
+        here = reply.data[block * unit:(block + 1) * unit]
         if block % 4 == 0:
-            same(here, b"\xa5" * 4096, "data of block %d" % block)
+            expect(here == b"\xa5" * unit, "block %d is not what was written" % block)
         elif block % 4 != 3:
-            same(here, bytes(4096), "data of block %d" % block)
+            expect(here == bytes(unit), "block %d is not zero" % block)
 
 
 @rule("hole-chunks-sent", "Structured reply chunk message",
@@ -198,8 +200,8 @@ def _(t):
 @rule("chunk-alignment", "Request types: NBD_CMD_READ",
       "Chunks of an aligned read begin and end at multiples of 512.", SHOULD)
 def _(t):
-    client = t.ready("map=1000")
-    for begin, end, _ in spans(client.command(CMD_READ, 0, 65536)):
+    client = t.ready("map=50000")
+    for begin, end, _ in spans(client.command(CMD_READ, 0, 1 << 20)):
         expect(begin % 512 == 0 and end % 512 == 0, "a chunk from %d to %d" % (begin, end))
 
 
@@ -216,9 +218,9 @@ def _(t):
 @rule("df-hole-and-data", "Request types: NBD_CMD_READ",
       "A read with DF of data and a hole is answered with data, zeroes included.")
 def _(t):
-    reply = t.ready(SPARSE).command(CMD_READ, 0, 16384, flags=FLAG_DF)
+    reply = t.ready(SPARSE).command(CMD_READ, 0, 65536, flags=FLAG_DF)
     same([kind for _, _, kind in spans(reply)], [CHUNK_OFFSET_DATA], "types of content chunks")
-    same(reply.data[4096:12288], bytes(8192), "the hole")
+    expect(reply.data[32768:] == bytes(32768), "the hole is not zero")
 
 
 @rule("df-65536", "Request types: NBD_CMD_READ",
@@ -303,7 +305,7 @@ def _(t):
 @rule("error-has-no-later-success", "Request types: NBD_CMD_READ",
       "A read that failed has an error chunk; data alone would be taken for success.")
 def _(t):
-    client = t.ready("error=5,map=4096")
+    client = t.ready("error=5,map=32768")
     for flags in (0, FLAG_DF):
         same(client.errno(CMD_READ, 0, 65536, flags=flags), EIO, "errno")
 
