@@ -173,20 +173,21 @@ def _(t):
 @rule("hole-reads-zero", "Structured reply types: NBD_REPLY_TYPE_OFFSET_HOLE",
       "What is told as a hole reads as zeroes, and what is not zero is not told as one.")
 def _(t):
-    writer = t.ready()
-    unit, length = 32768, 524288
-    writer.write(0, b"\xa5" * length)
-    reply = t.ready(SPARSE).command(CMD_READ, 0, length)
-    for begin, end, kind in spans(reply):
-        if kind == CHUNK_OFFSET_HOLE:
-            for place in range(begin, end, 512):
-                one_of(place // unit % 4, (1, 2), "kind of extent at %d" % place)
-    for block in range(length // unit):
-        here = reply.data[block * unit:(block + 1) * unit]
-        if block % 4 == 0:
-            expect(here == b"\xa5" * unit, "block %d is not what was written" % block)
-        elif block % 4 != 3:
-            expect(here == bytes(unit), "block %d is not zero" % block)
+    length = 524288
+    t.ready().write(0, b"\xa5" * length)
+    for unit in (32768, 50000, 100001):
+        reply = t.ready("map=%d" % unit).command(CMD_READ, 0, length)
+        for begin, end, kind in spans(reply):
+            if kind == CHUNK_OFFSET_HOLE:
+                for block in range(begin // unit, (end - 1) // unit + 1):
+                    one_of(block % 4, (1, 2), "kind of extent in a hole from %d to %d"
+                           % (begin, end))
+        for block in range(length // unit):
+            here = reply.data[block * unit:(block + 1) * unit]
+            if block % 4 == 0:
+                expect(here == b"\xa5" * unit, "block %d is not what was written" % block)
+            elif block % 4 != 3:
+                expect(here == bytes(unit), "block %d is not zero" % block)
 
 
 @rule("hole-chunks-sent", "Structured reply chunk message",
