@@ -126,11 +126,6 @@ static int rules_config(const char *key, const char *value)
     return record_set_parameter(key, value) == 1 ? 0 : -1;
 }
 
-static void rules_unload(void)
-{
-    free(gate_path);
-}
-
 static int rules_list_exports(int readonly, int is_tls, struct nbdkit_exports *exports)
 {
     (void)readonly;
@@ -408,7 +403,6 @@ static int rules_extents(void *handle, uint32_t count, uint64_t offset, uint32_t
 
 static struct nbdkit_plugin plugin = {
     .name = "rules",
-    .unload = rules_unload,
     .config = rules_config,
     .list_exports = rules_list_exports,
     .default_export = rules_default_export,

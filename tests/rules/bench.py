@@ -137,7 +137,8 @@ class Ours:
 
     def make_certificates(self, folder):
         """Certificates for a TLS server, which is its own authority; returns their folder."""
-        config = subprocess.run([os.environ["NBDLAB"], "--dump-config"], capture_output=True, text=True)
+        config = subprocess.run([os.environ["NBDLAB"], "--dump-config"], capture_output=True,
+                                text=True)
         if "tls=yes" not in config.stdout:
             raise Skip("the server was built without TLS")
         folder += "/pki"

@@ -26,7 +26,8 @@ def _(t):
 
 
 @rule("unaligned-length", "Block size constraints",
-      "So is a length.", SHOULD)
+      "A length that is no multiple of the minimum block size is NBD_EINVAL, for each "
+      "command.", SHOULD)
 def _(t):
     client = t.ready(SIZES + ",tag=unaligned-length", meta=True, **ASKED)
     for kind in WITH_RANGE:

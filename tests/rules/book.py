@@ -6,8 +6,8 @@ import collections
 MUST, SHOULD, MAY = "MUST", "SHOULD", "MAY"
 SENSE = "SENSE"     # proto.md leaves it open, and every server that people can rely on does it
 
-# The headings of proto.md that rules stand for, in its order; those with an asterisk, and what is
-# said of extended headers below the others, come with the addition of NBD_OPT_EXTENDED_HEADERS.
+# The headings of proto.md that rules stand for, in its order.  "Extended reply chunk message", and
+# what is said of extended headers and payloads below the others, came with those additions.
 SECTIONS = [
     "Conventions",
     "Protocol phases",

@@ -221,7 +221,7 @@ def _(t):
 
 
 @rule("disc-waits-for-slow", "Request types: NBD_CMD_DISC",
-      "That holds for one which takes its time, too.")
+      "A request before DISC is answered though it takes its time.")
 def _(t):
     client, helper = t.ready("gate"), t.ready("gate")
     slow = client.send_request(CMD_READ, 64 << 10, 512)

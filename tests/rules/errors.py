@@ -22,7 +22,7 @@ def _(t):
 
 
 @rule("errors-in-simple-replies", "Error values",
-      "So it is in simple replies.")
+      "The errors in simple replies are of the values that are defined, too.")
 def _(t):
     for number in (1, 2, 5, 11, 12, 22, 28, 30, 75, 95, 108, 110, 122):
         client = t.ready("error=%d" % number, structured=False)

@@ -204,7 +204,8 @@ def _(t):
 
 
 @rule("ext-reply-offset-of-chunks", EXTENDED,
-      "Each chunk has it, though data in the middle has an offset of its own.")
+      "Each chunk of an extended reply has the request's offset in its header, though data "
+      "in the middle has one of its own.")
 def _(t):
     client = t.ready("map=32768", **ON)
     send_raw(client, CMD_READ, 512, 400000)
@@ -656,7 +657,7 @@ def _(t):
 
 
 @rule("filter-64", FILTER,
-      "It has 64 bits.")
+      "The effect length in the payload of a block status has 64 bits.")
 def _(t):
     client = ready_for_filter(t, "size=16T,far")
     reply = filtered(client, 0, filter_data(1 << 43, client.context_id))

@@ -56,7 +56,7 @@ def _(t):
 
 
 @rule("flag-read-only-eperm", "Error values",
-      "The error is NBD_EPERM, for a write, a trim and a write of zeroes.", SHOULD)
+      "On a read-only export, a write, a trim and a write of zeroes fail with NBD_EPERM.", SHOULD)
 def _(t):
     for options in ({"disk": "no=write"}, {"server": "readonly"}):
         client = t.ready(**options)
@@ -138,7 +138,7 @@ def _(t):
 
 
 @rule("flag-df-export-name", "Transmission flags: NBD_FLAG_SEND_DF",
-      "The flag is the same with EXPORT_NAME.")
+      "NBD_FLAG_SEND_DF is the same with EXPORT_NAME as with GO.")
 def _(t):
     client = t.greeted()
     client.export_name(t.name())

@@ -332,7 +332,8 @@ def _(t):
 
 
 @rule("old-transmission-flags", "Transmission flags",
-      "The lower 16 bits are transmission flags, and NBD_FLAG_HAS_FLAGS is set.")
+      "The lower 16 bits of the flags in oldstyle negotiation are transmission flags, and "
+      "NBD_FLAG_HAS_FLAGS is set.")
 def _(t):
     client = t.connect("oldstyle")
     client.oldstyle()

@@ -51,14 +51,14 @@ def _(t):
 
 
 @rule("half-meta-option", HARD_DISCONNECT,
-      "Nor does one that leaves within an option with many strings.", SENSE)
+      "A client that leaves within an option with many strings harms nobody.", SENSE)
 def _(t):
     send_all_prefixes(t, t.haggling, option_bytes(OPT_SET_META_CONTEXT,
                                                   meta_query(t.name(), "base:allocation", "x-a:")))
 
 
 @rule("half-export-name", HARD_DISCONNECT,
-      "Nor one that leaves within EXPORT_NAME.", SENSE)
+      "A client that leaves within EXPORT_NAME harms nobody.", SENSE)
 def _(t):
     send_all_prefixes(t, t.greeted, option_bytes(OPT_EXPORT_NAME, b"name=a name"))
 

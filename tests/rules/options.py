@@ -28,7 +28,8 @@ def _(t):
 
 
 @rule("option-unknown-large", "Baseline",
-      "So it is with data of a size that no option has, unless the server takes it for an attack.",
+      "An option that is not known is refused with NBD_REP_ERR_UNSUP though its data is "
+      "larger than any option's, unless the server takes it for an attack.",
       SENSE)
 def _(t):
     notes = set()

@@ -44,7 +44,8 @@ def _(t):
 
 
 @rule("structured-read-error", "Structured reply chunk message",
-      "So is a read that is refused early, for its flags or its place.")
+      "With structured replies, a read that is refused early, for its flags or its place, "
+      "gets no simple reply either.")
 def _(t):
     client = t.ready()
     for offset, length, flags in ((0, 512, 1 << 15), (1 << 50, 512, 0), (0, 0, 0), (0, 512, 8)):

@@ -101,7 +101,8 @@ def _(t):
 
 
 @rule("tls-twice-offered", SELECTIVE,
-      "So it is where TLS is only offered.")
+      "Where TLS is only offered, STARTTLS within TLS is refused with NBD_REP_ERR_INVALID, "
+      "too.")
 def _(t):
     same(secured(t, OFFERED).refusal(OPT_STARTTLS), REP_ERR_INVALID, "refusal")
 
@@ -207,7 +208,7 @@ def _(t):
 
 
 @rule("tls-forgets-extended", "Option types: NBD_OPT_EXTENDED_HEADERS",
-      "Nor are extended headers.")
+      "Extended headers that were negotiated before TLS are not in force in it.")
 def _(t):
     client = t.haggling(extended=True, server=OFFERED)
     client.ask(OPT_STARTTLS)
@@ -218,7 +219,8 @@ def _(t):
 
 
 @rule("tls-forgets-contexts", "Option types: NBD_OPT_STARTTLS",
-      "Nor are meta contexts, though structured replies were negotiated again.")
+      "Meta contexts that were selected before TLS are forgotten in it, though structured "
+      "replies were negotiated again.")
 def _(t):
     client = t.haggling(server=OFFERED)
     client.set_meta("", "base:allocation")
@@ -230,7 +232,7 @@ def _(t):
 
 
 @rule("tls-negotiate-again", "Option types: NBD_OPT_STRUCTURED_REPLY",
-      "All of it can be negotiated again within TLS.")
+      "What was negotiated before TLS can be negotiated again within it.")
 def _(t):
     client = t.haggling(extended=True, server=OFFERED)
     client.ask(OPT_STARTTLS)
@@ -267,7 +269,7 @@ def _(t):
 
 
 @rule("tls-handshake-silent", FORCED,
-      "Nor does one that falls silent there.", SENSE)
+      "A client that falls silent within the TLS handshake holds up nobody.", SENSE)
 def _(t):
     for _ in range(5):
         t.greeted(server=REQUIRED).ask(OPT_STARTTLS)

@@ -232,7 +232,7 @@ def _(t):
 
 
 @rule("fua-emulated", "Ordering of messages and writes",
-      "For a disk that cannot, FUA is a flush behind the write and before the answer.")
+      "For a disk that cannot do FUA, it is a flush behind the write and before the answer.")
 def _(t):
     client = t.ready("emulate,tag=fua-emulated")
     client.write(0, bytes(512), flags=FLAG_FUA)
@@ -244,7 +244,7 @@ def _(t):
 
 
 @rule("fua-not-asked", "Command flags: NBD_CMD_FLAG_FUA",
-      "Without the flag there is no flush behind a write.", SENSE)
+      "Without NBD_CMD_FLAG_FUA there is no flush behind a write.", SENSE)
 def _(t):
     client = t.ready("emulate,tag=fua-not-asked")
     client.write(0, bytes(512))
