@@ -138,13 +138,12 @@ Uid: 0 0 0 0"
 
 @test "-u: \$tmpdir and what was made in it before belong to the new user" {
     needs_root
-    local hard=": "
-    ln /etc/hostname "$TMPDIR/probe" 2>/dev/null && hard="ln /etc/hostname \$tmpdir/hard"
-    rm -f "$TMPDIR/probe"
+    echo precious >"$OPEN/precious"
     start -u daemon sh - <<EOF
 case \$1 in
     load) id -u >\$tmpdir/before; mkdir \$tmpdir/folder; echo x >\$tmpdir/folder/file
-        chmod 600 \$tmpdir/before; ln -s /etc/passwd \$tmpdir/link; $hard ;;
+        chmod 600 \$tmpdir/before; ln -s $OPEN/precious \$tmpdir/link
+        ln $OPEN/precious \$tmpdir/hard ;;
     after_fork) id -u >>\$tmpdir/before; echo y >\$tmpdir/folder/file ;;
     get_size) stat -c "%u %n" \$tmpdir \$tmpdir/* \$tmpdir/folder/* >\$tmpdir/list
         cat \$tmpdir/before \$tmpdir/folder/file >>\$tmpdir/list; stat -c %s \$tmpdir/list ;;
@@ -165,7 +164,7 @@ EOF
 0
 1
 y"
-    same "$(stat -c %u /etc/passwd /etc/hostname | tr '\n' ' ')" "0 0 "
+    same "$(stat -c %u "$OPEN/precious")" 0
     stop
     same "$(ls -A "$TMPDIR")" ""
 }
