@@ -351,6 +351,13 @@ ssize_t tls_recv(struct tls *tls, void *buffer, size_t length)
     return result;
 }
 
+bool tls_has_input(struct tls *tls)
+{
+    LOCK_SCOPE(&tls->lock);
+
+    return tls->input_begin < tls->input_end || gnutls_record_check_pending(tls->session) > 0;
+}
+
 /* Copies the beginning of the vectors: small parts of a reply go into one record. */
 static size_t gather(char record[static RECORD_BYTES], const struct iovec *vectors, int count)
 {

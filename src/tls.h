@@ -32,6 +32,9 @@ int tls_shake_hands(struct tls *tls);
 /* Returns as recv(2), 0 also where the client went without a word; -1 with errno. */
 ssize_t tls_recv(struct tls *tls, void *buffer, size_t length);
 
+/* Is there something that was read but that tls_recv() has not returned yet? The reader. */
+bool tls_has_input(struct tls *tls);
+
 /*
  * Encrypts some of the vectors. Returns how many bytes of them are done with:
  * sent, or kept until there is room; -1 with errno (EAGAIN: enough is kept).

@@ -75,6 +75,12 @@ ssize_t tls_recv(struct tls *tls, void *buffer, size_t length)
     abort();
 }
 
+bool tls_has_input(struct tls *tls)
+{
+    (void)tls;
+    abort();
+}
+
 ssize_t tls_send(struct tls *tls, const struct iovec *vectors, int count)
 {
     (void)tls;

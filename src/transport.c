@@ -439,7 +439,9 @@ bool transport_is_silent(const struct transport *transport, int wait_ms)
 {
     struct pollfd in = { .fd = transport->in_fd, .events = POLLIN };
 
-    return transport->begin == transport->end && poll(&in, 1, wait_ms) == 0;
+    if (transport->begin < transport->end || (transport->tls && tls_has_input(transport->tls)))
+        return false;
+    return poll(&in, 1, wait_ms) == 0;
 }
 
 int transport_get_socket(const struct transport *transport)

@@ -30,6 +30,14 @@ def secure(version=None):
     client = greeted()
     client.starttls(pki + "/anonymous", version)
     return client
+def hold_server():
+    """What is sent from here until SIGCONT is read at once."""
+    os.kill(server, signal.SIGSTOP)
+    def state(task):
+        with open("/proc/%d/task/%s/stat" % (server, task)) as stat:
+            return stat.read().rpartition(")")[2].split()[0]
+    until(lambda: {state(task) for task in os.listdir("/proc/%d/task" % server)} == {"T"},
+          "the server to stop")
 EVERY_OPTION = [(OPT_LIST, b""), (OPT_PEEK_EXPORT, b""), (OPT_INFO, go_query("")),
                 (OPT_GO, go_query("")), (OPT_STRUCTURED_REPLY, b""),
                 (OPT_LIST_META_CONTEXT, meta_query("")), (OPT_EXTENDED_HEADERS, b""),
@@ -440,8 +448,7 @@ client, through = through_openssl()
 client.go()
 same(client.read(0, 512), bytes(512), "data")
 for letter in b"k", b"K":
-    # Neither is read before both are there.
-    os.kill(server, signal.SIGSTOP)
+    hold_server()
     before = through.carried
     through.command(letter)
     until(lambda: through.carried > before, "the key update")
@@ -452,6 +459,26 @@ for letter in b"k", b"K":
     same(client.reply().data, bytes(512), "data behind a key update")
 EOT
     stop
+}
+
+@test "the payload of a write that does not announce it may arrive together with its header" {
+    serve_tls memory 1M
+    tls_py <<'EOT'
+client = secure()
+client.negotiate_extended()
+client.go()
+hold_server()
+client.send_request(CMD_WRITE, 0, 4096, payload_len=False)
+client.send(b"p" * 4096)
+os.kill(server, signal.SIGCONT)
+same(client.reply().error, 0, "errno of the write")
+same(client.read(0, 4096), b"p" * 4096, "what was written")
+same(client.errno(CMD_WRITE, 0, 4096, payload_len=False), 22, "errno of a write without a payload")
+same(client.read(0, 4096), b"p" * 4096, "what was written before")
+client.disconnect()
+EOT
+    stop
+    lacks error:
 }
 
 @test "a client that wants to negotiate TLS 1.2 anew is dropped, others are not" {
