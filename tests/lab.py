@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What tests written in Python share: servers, libnbd clients, and all of rawnbd."""
 
+import atexit
 import ctypes
 import errno as errno_module
 import fcntl
@@ -137,8 +138,11 @@ def activate(sockets, *args, names=None, pid=None, count=None, environment=(), *
         os.environ["LISTEN_FDS"] = str(len(fds)) if count is None else count
         if names is not None:
             os.environ["LISTEN_FDNAMES"] = names
-    return subprocess.Popen([NBDLAB, *args], stdin=subprocess.DEVNULL, preexec_fn=prepare,
-                            close_fds=False, **more)
+    process = subprocess.Popen([NBDLAB, *args], stdin=subprocess.DEVNULL, preexec_fn=prepare,
+                               close_fds=False, **more)
+    # A test that fails does not leave it behind.
+    atexit.register(process.kill)
+    return process
 
 
 class Server:
