@@ -292,17 +292,18 @@ static int serve_in_main(struct server_config *config)
     client->is_in_main = true;
     server.clients = client;
     server.live_count = 1;
-    signals_block(&old);
     int error = pthread_create(&watcher, NULL, watch, config);
-    signals_restore(&old);
     if (error) {
         log_error("cannot serve a client: no thread to watch it: %s", strerrordesc_np(error));
         conn_free(client->conn);
         free(client);
         return -1;
     }
+    /* Signals are for the thread that watches. */
+    signals_block(&old);
     run_client(client);
     pthread_join(watcher, NULL);
+    signals_restore(&old);
     return 0;
 }
 

@@ -41,6 +41,7 @@ struct session {
     pthread_t *workers;    /* limit - 1 of them at most; under workers_lock */
 };
 
+/* The calling thread is the connection's from now on. */
 static void enter_thread(struct conn *conn)
 {
     char context[64];
@@ -48,6 +49,13 @@ static void enter_thread(struct conn *conn)
     snprintf(context, sizeof context, "%s[%u]", plugin_get_name(), conn->number);
     log_set_context(context);
     api_set_conn(conn);
+}
+
+/* With -s it is the main thread, which goes on to unload the plugin. */
+static void leave_thread(void)
+{
+    log_set_context("");
+    api_set_conn(NULL);
 }
 
 /* Reads the next request, in turn. Returns false when there will be none. */
@@ -167,4 +175,5 @@ void session_run(struct conn *conn)
     conn_advance(conn, CONN_CLOSING);
     export_close(conn);
     DEBUG_LOG(DEBUG_CONTROLPATH, "the client is gone");
+    leave_thread();
 }
