@@ -332,7 +332,7 @@ same(sorted(client.replies(len(cookies))), sorted(cookies), "cookies")
 EOT
 }
 
-# bats test_tags=tls
+# Not over TLS: Python's ssl allows no two threads in one connection; tls.bats has other clients.
 @test "a thousand requests in one go are all answered, and rightly" {
     with memory 4M <<'EOT'
 import threading
