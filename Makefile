@@ -4,6 +4,7 @@
 #   make demo                 a tour with real clients
 #   make check                everything a change must pass
 #   make check SANITIZE=address,undefined     the same under sanitizers
+#   make peers-check          with newer clients, which ../shared/peers.sh installs
 #   make lint                 style and static analysis
 #   make TLS=0                without TLS, though GnuTLS is there
 #   make install DESTDIR= PREFIX=/usr/local [NBDKIT_COMPAT=1]
@@ -70,7 +71,7 @@ TEST_PLUGINS = $(patsubst tests/plugins/%.c,$(B)/tests/plugins/%.so,$(wildcard t
                $(patsubst examples/%.c,$(B)/examples/%.so,$(wildcard examples/*.c))
 
 .DELETE_ON_ERROR:
-.PHONY: all tests check demo lint install install-man clean
+.PHONY: all tests check peers-check demo lint install install-man clean
 
 all: $(B)/nbdlab $(PLUGINS) $(if $(filter build,$(B)),nbdlab)
 
@@ -154,6 +155,15 @@ check:
 	$(MAKE) B=$(CHECK_B) WERROR=-Werror tests
 	NBDLAB=$(CURDIR)/$(CHECK_B)/nbdlab BUILD=$(CURDIR)/$(CHECK_B) SANITIZE=$(SANITIZE) tests/run
 
+# With newer clients than the system's, installed once into a folder of their own.
+PEERS ?= build/peers
+peers-check:
+	scripts/need check
+	scripts/peers $(PEERS)
+	$(MAKE) B=$(CHECK_B) WERROR=-Werror tests
+	PEERS=$(abspath $(PEERS)) NBDLAB=$(CURDIR)/$(CHECK_B)/nbdlab BUILD=$(CURDIR)/$(CHECK_B) \
+	 SANITIZE=$(SANITIZE) tests/run
+
 demo:
 	scripts/need demo
 	$(MAKE) all
@@ -195,8 +205,9 @@ printf '%s\n' 'prefix=$(PREFIX)' 'includedir=$(INCLUDEDIR)' 'plugindir=$(PLUGIND
  'Cflags: -I$${includedir}' 'Libs:' >$(DESTDIR)$(PKGCONFIGDIR)/$(1).pc
 endef
 
+# An installation in build/peers that was interrupted may still have /proc mounted.
 clean:
-	rm -rf build nbdlab
+	rm -rf --one-file-system build nbdlab
 
 -include $(wildcard $(B)/src/*.d $(B)/sh-plugin/*.d $(B)/plugins/*/*.d $(B)/tests/*.d \
  $(B)/tests/plugins/*.d $(B)/examples/*.d)
