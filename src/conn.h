@@ -50,7 +50,7 @@ struct conn_export {
     bool can_zero;
     bool can_fast_zero;
     bool can_extents;
-    bool is_extents_costly; /* no reads but long ones are worth it */
+    uint32_t sparse_minimum; /* bytes: shorter reads do not ask for holes; UINT32_MAX: none does */
     bool can_multi_conn;
     bool is_rotational;
 };

@@ -60,6 +60,31 @@ static int ask_bool(struct conn *conn, int (*callback)(void *handle), int fallba
     return answer < 0 ? -1 : 0;
 }
 
+/* Reads of so many bytes are worth looking for holes first: in general, and for a slow plugin. */
+enum { SPARSE_READ_BYTES = 64 * 1024, SPARSE_READ_COSTLY_BYTES = 1024 * 1024 };
+
+/*
+ * Plugins of nbdkit 1.32 that can crash when they are asked for a map of less
+ * than the whole disk, which clients seldom do, and reads would.
+ */
+static bool has_fragile_extents(void)
+{
+    static const char *const names[] = { "data", "memory", "split" };
+    const char *version = plugin_get_table()->version;
+
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (strcmp(plugin_get_name(), names[i]) == 0)
+            return version && strncmp(version, "1.", 2) == 0;
+    return false;
+}
+
+static uint32_t choose_sparse_minimum(int answer)
+{
+    if (has_fragile_extents())
+        return UINT32_MAX;
+    return answer == 2 ? SPARSE_READ_COSTLY_BYTES : SPARSE_READ_BYTES;
+}
+
 /* A boolean, to plugins; but one that answers 2 says that it is slow, too. */
 static int ask_extents(struct conn *conn)
 {
@@ -67,7 +92,7 @@ static int ask_extents(struct conn *conn)
     int answer = ask(conn, table->can_extents, table->extents != NULL);
 
     conn->export.can_extents = answer > 0 && table->extents;
-    conn->export.is_extents_costly = answer == 2;
+    conn->export.sparse_minimum = choose_sparse_minimum(answer);
     return answer < 0 ? -1 : 0;
 }
 

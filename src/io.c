@@ -24,9 +24,6 @@
 /* Extents are asked for in longer ones, which any minimum block size divides. */
 #define EXTENTS_PIECE_BYTES (UINT32_MAX - 65535)
 
-/* Reads of so many bytes are worth looking for holes first: in general, and for a slow plugin. */
-enum { SPARSE_READ_BYTES = 64 * 1024, SPARSE_READ_COSTLY_BYTES = 1024 * 1024 };
-
 /* There is an extent or more on either side of each hole. */
 enum { SPARSE_EXTENTS_MAX = 4 * SPARSE_PIECES_MAX };
 
@@ -88,10 +85,7 @@ int io_read(struct conn *conn, struct io_range range, void *buffer)
 
 bool io_is_sparse_read(struct conn *conn, struct io_range range)
 {
-    uint32_t minimum =
-        conn->export.is_extents_costly ? SPARSE_READ_COSTLY_BYTES : SPARSE_READ_BYTES;
-
-    return conn->export.can_extents && range.count >= minimum &&
+    return conn->export.can_extents && range.count >= conn->export.sparse_minimum &&
            !atomic_load(&conn->has_extents_failed);
 }
 

@@ -80,6 +80,15 @@ EOT
     both_refuse split a missing
 }
 
+@test "split: long reads that end within a hole" {
+    head -c 1536001 /dev/urandom >"$DIR/data"
+    truncate -s 1M "$DIR/hole"
+    serve "$PLUGINS/nbdkit-split-plugin.so" "$DIR/data" "$DIR/hole"
+    nbdcopy "$URI" "$DIR/copy"
+    cat "$DIR/data" "$DIR/hole" | cmp - "$DIR/copy"
+    stop
+}
+
 @test "partitioning" {
     same_dump partitioning
     same_help partitioning
