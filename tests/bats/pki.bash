@@ -9,6 +9,7 @@
 #     expired-client, future-client, revoked-client, other-client, server-as-client
 #     expired-server, future-server, other-server
 #     keys.psk        alice and bob; wrong.psk: alice with another key, and mallory
+#   tls_setup         for setup() in a file that made $BATS_FILE_TMPDIR/pki: $PKI is that folder
 
 # certificate FOLDER NAME CA LINE...: FOLDER/NAME-cert.pem and NAME-key.pem, signed by the folder CA.
 certificate() {
@@ -91,4 +92,11 @@ uri_of() {
 
 needs_tls() {
     "$NBDLAB" --dump-config | grep -q '^tls=yes$' || skip "built without TLS"
+}
+
+tls_setup() {
+    common_setup
+    PKI=$BATS_FILE_TMPDIR/pki
+    export PKI
+    needs_tls
 }

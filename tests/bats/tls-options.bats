@@ -12,10 +12,7 @@ setup_file() {
 }
 
 setup() {
-    common_setup
-    PKI=$BATS_FILE_TMPDIR/pki
-    export PKI
-    needs_tls
+    tls_setup
     mkdir "$DIR/home"
     export HOME=$DIR/home
 }
