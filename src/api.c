@@ -10,6 +10,7 @@
 #include <poll.h>
 
 #include "conn.h"
+#include "crew.h"
 #include "log.h"
 #define NBDKIT_API_VERSION 2
 #include "nbdkit-plugin.h"
@@ -71,6 +72,8 @@ void nbdkit_disconnect(int force)
         return;
     }
     log_debug("the plugin asks to disconnect the client%s", force ? " at once" : "");
+    if (force)
+        crew_flush_now();
     conn_advance(current_conn, force ? CONN_DEAD : CONN_DRAINING);
 }
 

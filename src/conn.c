@@ -148,6 +148,16 @@ int conn_send(struct conn *conn, struct iovec *vectors, int count)
     return -1;
 }
 
+void conn_send_now(struct conn *conn, struct iovec *vectors, int count)
+{
+    /* Whoever holds it may be waiting for the client. */
+    if (pthread_mutex_trylock(&conn->write_lock) != 0)
+        return;
+    if (conn_get_state(conn) != CONN_DEAD)
+        transport_send_now(conn->transport, vectors, count);
+    pthread_mutex_unlock(&conn->write_lock);
+}
+
 int conn_receive(struct conn *conn, void *buffer, size_t length)
 {
     int got = 1;

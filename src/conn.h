@@ -115,6 +115,12 @@ bool conn_is_ending(struct conn *conn);
 int conn_send(struct conn *conn, struct iovec *vectors, int count);
 
 /*
+ * Sends what the client takes of a message without waiting: the last one of a
+ * connection that is about to be DEAD.
+ */
+void conn_send_now(struct conn *conn, struct iovec *vectors, int count);
+
+/*
  * Sleeps until `deadline` (CLOCK_MONOTONIC). Returns true; false as soon as
  * there is no point in going on: the connection is DEAD, its client has hung
  * up, or the server is stopping.

@@ -10,81 +10,60 @@
 #include <stdlib.h>
 
 #include "api_log.h"
-#include "cleanup.h"
 #include "conn.h"
 #include "extents.h"
 #include "io.h"
 #define NBDKIT_API_VERSION 2
 #include "nbdkit-plugin.h"
+#include "outbox.h"
 #include "reply.h"
 #include "request.h"
-#include "sparse.h"
 #include "wire.h"
 
-static void reply_plugin_error(struct conn *conn, const struct request *request, int error)
+static void fail(struct answer *answer, int error, const char *text)
 {
-    reply_error(conn, request, error, api_log_get_text());
+    answer->error = error;
+    answer->text = text;
 }
 
-static void reply_no_memory(struct conn *conn, const struct request *request)
+static void fail_without_memory(struct answer *answer)
 {
-    reply_error(conn, request, ENOMEM, "the server has no memory for the reply");
+    fail(answer, ENOMEM, "the server has no memory for the reply");
 }
 
-static void answer_sparse_read(struct conn *conn, const struct request *request, char *buffer)
+/* The plugin's callback is done. */
+static void take_result(struct answer *answer, int error)
 {
-    struct io_range range = { request->offset, request->count };
-    struct sparse_piece pieces[SPARSE_PIECES_MAX];
-    size_t count;
-    int error = io_read_sparse(conn, range, buffer, pieces, &count);
-
-    if (error)
-        reply_plugin_error(conn, request, error);
-    else
-        reply_pieces(conn, request, pieces, count, buffer);
+    fail(answer, error, error ? api_log_get_text() : "");
 }
 
-static void answer_plain_read(struct conn *conn, const struct request *request, char *buffer)
-{
-    struct io_range range = { request->offset, request->count };
-    int error = io_read(conn, range, buffer);
-
-    if (error)
-        reply_plugin_error(conn, request, error);
-    else
-        reply_data(conn, request, buffer);
-}
-
-static void answer_read(struct conn *conn, const struct request *request)
+static void perform_read(struct conn *conn, const struct request *request, struct answer *answer)
 {
     struct io_range range = { request->offset, request->count };
     bool may_split = conn->has_structured_replies && !(request->flags & NBD_CMD_FLAG_DF);
-    CLEANUP_FREE void *buffer = malloc(request->count);
 
-    if (!buffer)
-        reply_no_memory(conn, request);
+    answer->data =
+        request->outbox ? outbox_get_data(request->outbox) : (answer->memory = malloc(range.count));
+    if (!answer->data)
+        fail_without_memory(answer);
     else if (may_split && io_is_sparse_read(conn, range))
-        answer_sparse_read(conn, request, buffer);
+        take_result(answer, io_read_sparse(conn, range, answer->data, answer->pieces,
+                                           &answer->piece_count));
     else
-        answer_plain_read(conn, request, buffer);
+        take_result(answer, io_read(conn, range, answer->data));
 }
 
-static void answer_block_status(struct conn *conn, const struct request *request)
+static void perform_block_status(struct conn *conn, const struct request *request,
+                                 struct answer *answer)
 {
     struct io_range range = { request->offset, request->count };
-    struct nbdkit_extents *extents =
-        extents_new(range.offset, range.offset + range.count, EXTENTS_MAX);
 
-    if (!extents) {
-        reply_no_memory(conn, request);
-        return;
-    }
-    int error = io_extents(conn, range, request->flags & NBD_CMD_FLAG_REQ_ONE, extents);
-    if (error)
-        reply_plugin_error(conn, request, error);
+    answer->extents = extents_new(range.offset, range.offset + range.count, EXTENTS_MAX);
+    if (answer->extents)
+        take_result(answer, io_extents(conn, range, request->flags & NBD_CMD_FLAG_REQ_ONE,
+                                       answer->extents));
     else
-        reply_extents(conn, request, extents);
-    nbdkit_extents_free(extents);
+        fail_without_memory(answer);
 }
 
 static int do_zero(struct conn *conn, const struct request *request)
@@ -119,25 +98,34 @@ static int do_plain(struct conn *conn, const struct request *request)
     }
 }
 
-static void answer_plain(struct conn *conn, const struct request *request)
+void protocol_perform(struct conn *conn, const struct request *request, struct answer *answer)
 {
-    int error = do_plain(conn, request);
-
-    if (error)
-        reply_plugin_error(conn, request, error);
+    answer->data = answer->memory = NULL;
+    answer->piece_count = 0;
+    answer->extents = NULL;
+    if (request->error)
+        fail(answer, request->error, request->text);
+    else if (request->type == NBD_CMD_READ)
+        perform_read(conn, request, answer);
+    else if (request->type == NBD_CMD_BLOCK_STATUS)
+        perform_block_status(conn, request, answer);
     else
-        reply_done(conn, request);
+        take_result(answer, do_plain(conn, request));
 }
 
-void protocol_answer(struct conn *conn, struct request *request)
+void protocol_reply(struct conn *conn, struct request *request, struct answer *answer)
 {
-    if (request->error)
-        reply_error(conn, request, request->error, request->text);
-    else if (request->type == NBD_CMD_READ)
-        answer_read(conn, request);
-    else if (request->type == NBD_CMD_BLOCK_STATUS)
-        answer_block_status(conn, request);
+    if (answer->error)
+        reply_error(conn, request, answer->error, answer->text);
+    else if (answer->piece_count > 0)
+        reply_pieces(conn, request, answer->pieces, answer->piece_count, answer->data);
+    else if (answer->data)
+        reply_data(conn, request, answer->data);
+    else if (answer->extents)
+        reply_extents(conn, request, answer->extents);
     else
-        answer_plain(conn, request);
+        reply_done(conn, request);
+    nbdkit_extents_free(answer->extents);
+    free(answer->memory);
     request_release(conn, request);
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * Puts replies together and sends them. Entered by every thread of a session;
- * calls conn.
+ * Puts replies together and sends them, or has them wait in an outbox. Entered
+ * by every thread of a session; calls conn and outbox.
  */
 #include "reply.h"
 
@@ -15,6 +15,7 @@
 #include "conn.h"
 #include "debug_flags.h"
 #include "extents.h"
+#include "outbox.h"
 #include "request.h"
 #include "sparse.h"
 #include "utf8.h"
@@ -65,6 +66,15 @@ static void report(const struct request *request, int error)
               error ? strerrordesc_np(error) : "ok");
 }
 
+static void send_reply(struct conn *conn, const struct request *request, struct iovec *vectors,
+                       int count)
+{
+    if (request->outbox)
+        outbox_append(request->outbox, vectors, count);
+    else
+        conn_send(conn, vectors, count);
+}
+
 static void send_simple(struct conn *conn, const struct request *request, int error,
                         struct iovec data)
 {
@@ -75,7 +85,7 @@ static void send_simple(struct conn *conn, const struct request *request, int er
     };
     struct iovec vectors[] = { { &reply, sizeof reply }, data };
 
-    conn_send(conn, vectors, 2);
+    send_reply(conn, request, vectors, 2);
 }
 
 /* Room for the header of a chunk, in either layout. */
@@ -119,7 +129,7 @@ static void send_chunk(struct conn *conn, const struct request *request, uint16_
         data,
     };
 
-    conn_send(conn, vectors, 3);
+    send_reply(conn, request, vectors, 3);
 }
 
 void reply_done(struct conn *conn, const struct request *request)
@@ -203,7 +213,7 @@ void reply_pieces(struct conn *conn, const struct request *request,
         make_piece(conn, request, &pieces[i], flags, &heads[i], vectors + 3 * i);
         vectors[3 * i + 2].iov_base = data + (pieces[i].offset - request->offset);
     }
-    conn_send(conn, vectors, (int)(3 * count));
+    send_reply(conn, request, vectors, (int)(3 * count));
 }
 
 static void send_extents(struct conn *conn, const struct request *request,

@@ -9,9 +9,9 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "conn.h"
 #include "export.h"
@@ -205,6 +205,12 @@ static uint64_t find_memory(const struct request *request)
     }
 }
 
+static bool is_small_transfer(const struct request *request)
+{
+    return (request->type == NBD_CMD_READ || request->type == NBD_CMD_WRITE) &&
+           request->count <= REQUEST_SMALL_BYTES;
+}
+
 /* Waits until there is memory for the request. Returns 0 or an errno value. */
 static int reserve_memory(struct conn *conn, struct request *request)
 {
@@ -216,13 +222,23 @@ static int reserve_memory(struct conn *conn, struct request *request)
     return 0;
 }
 
+static int refuse_memory(struct request *request)
+{
+    return refuse(request, ENOMEM, "the server has no memory for %" PRIu64 " bytes",
+                  request->count);
+}
+
+/* Reads a payload to memory of its own, or leaves a small one where it was read ahead. */
 static int read_data(struct conn *conn, struct request *request)
 {
+    if (request->is_small) {
+        request->payload_left = 0;
+        return transport_borrow(conn->transport, &request->payload, request->count);
+    }
     request->payload = malloc(request->count);
     if (request->payload)
         return read_part(conn, request, request->payload, request->count);
-    request->error =
-        refuse(request, ENOMEM, "the server has no memory for %" PRIu64 " bytes", request->count);
+    request->error = refuse_memory(request);
     return 1;
 }
 
@@ -237,7 +253,8 @@ static int read_body(struct conn *conn, struct request *request)
         got = read_filter(conn, request);
     if (!request->error)
         request->error = check_range(conn, request);
-    if (!request->error)
+    request->is_small = find_memory(request) == 0 || is_small_transfer(request);
+    if (!request->error && !request->is_small)
         request->error = reserve_memory(conn, request);
     if (!request->error && request->type == NBD_CMD_WRITE)
         got = read_data(conn, request);
@@ -325,6 +342,50 @@ static int read_header(struct conn *conn, struct wire_request *wire)
     return got > 0 ? 1 : end_of_input(conn, got, false);
 }
 
+/* Is a header with such a payload all that has to be read? */
+static bool is_payload_at_hand(const struct conn *conn, const struct request *request,
+                               size_t length)
+{
+    /* Without the flag, only silence tells whether there is one: lacks_payload(). */
+    bool is_certain = !conn->has_extended_headers || request->type != NBD_CMD_WRITE ||
+                      request->flags & NBD_CMD_FLAG_PAYLOAD_LEN;
+
+    return is_certain && request->payload_left <= length;
+}
+
+bool request_is_at_hand(struct conn *conn)
+{
+    size_t header_length =
+        conn->has_extended_headers ? WIRE_EXTENDED_REQUEST_BYTES : WIRE_COMPACT_REQUEST_BYTES;
+    size_t length;
+    const void *bytes = transport_peek(conn->transport, &length);
+    struct wire_request wire;
+    struct request request;
+
+    if (length < header_length)
+        return false;
+    memcpy(&wire, bytes, header_length);
+    unpack_header(conn, &wire, &request);
+    if (!is_payload_at_hand(conn, &request, length - header_length))
+        return false;
+    return find_memory(&request) == 0 || is_small_transfer(&request);
+}
+
+static int end_without_request(struct conn *conn, int got)
+{
+    end_of_input(conn, got, true);
+    return -1;
+}
+
+int request_await(struct conn *conn)
+{
+    int got = transport_wait(conn->transport);
+
+    if (got > 0)
+        return 1;
+    return got < 0 && errno == EAGAIN ? 0 : end_without_request(conn, got);
+}
+
 int request_read(struct conn *conn, struct request *request)
 {
     struct wire_request wire;
@@ -346,8 +407,28 @@ int request_read(struct conn *conn, struct request *request)
     return end_of_input(conn, got, false);
 }
 
+void request_keep(struct conn *conn, struct request *request)
+{
+    if (!request->is_small)
+        return;
+    void *borrowed = request->payload;
+    request->is_small = false;
+    request->payload = NULL;
+    if (!request->error)
+        request->error = reserve_memory(conn, request);
+    if (request->error || !borrowed)
+        return;
+    request->payload = malloc(request->count);
+    if (request->payload)
+        memcpy(request->payload, borrowed, request->count);
+    else
+        request->error = refuse_memory(request);
+}
+
 void request_release(struct conn *conn, struct request *request)
 {
+    if (request->is_small)
+        return;
     budget_give(&conn->memory, request->memory);
     request->memory = 0;
     free(request->payload);

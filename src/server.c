@@ -33,6 +33,7 @@
 #include "session.h"
 #include "signals.h"
 #include "transport.h"
+#include "watch.h"
 
 /* How long to leave clients waiting when the machine is out of descriptors or memory. */
 enum { ACCEPT_PAUSE_MS = 500 };
@@ -322,6 +323,7 @@ int server_run(const struct server_config *config)
         result = serve_in_main(&own);
     else
         watch(&own);
+    watch_stop();
     close(server.ended_fd);
     return result;
 }

@@ -1,44 +1,47 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * Owns a client's session and its worker threads. The session's thread enters
- * at the top; workers take turns: whoever holds read_lock reads one request,
- * then lets the next one read while it has its own request done. Calls
- * handshake, request, protocol, export, plugin, conn, transport and api.
+ * Owns a client's session. The session's thread enters at the top; the others
+ * of its crew begin in serve(). Calls handshake, request, protocol, export,
+ * plugin, crew, conn, transport and api.
  */
 #include "session.h"
 
-#include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "api.h"
-#include "cleanup.h"
 #include "conn.h"
+#include "crew.h"
 #include "debug_flags.h"
 #include "export.h"
 #include "handshake.h"
 #include "log.h"
 #define NBDKIT_API_VERSION 2
 #include "nbdkit-plugin.h"
+#include "outbox.h"
+#include "pace.h"
 #include "plugin.h"
 #include "policy.h"
 #include "protocol.h"
 #include "request.h"
 #include "transport.h"
+#include "wire.h"
 
+enum {
+    IDLE_MS = 1000,
+    OVERDUE_NS = 200 * 1000, /* a reply waits for others no longer, if there is a choice */
+    ALIGNMENT = 16,          /* malloc(3)'s: what plugins may expect of a buffer */
+};
+
+/* What the session's threads share besides the connection. */
 struct session {
-    struct conn *conn;
-    unsigned limit; /* threads that may serve, the session's own included */
-
-    pthread_mutex_t read_lock;
-    bool is_input_done; /* under read_lock */
-
-    pthread_mutex_t workers_lock;
-    unsigned readers;      /* threads that read or wait for their turn; under workers_lock */
-    unsigned worker_count; /* under workers_lock */
-    pthread_t *workers;    /* limit - 1 of them at most; under workers_lock */
+    struct crew crew;
+    struct paces paces;
+    int64_t waiting_since_ns; /* the first reply in the outbox, or 0; the leader's */
 };
 
 /* The calling thread is the connection's from now on. */
@@ -58,97 +61,153 @@ static void leave_thread(void)
     api_set_conn(NULL);
 }
 
-/* Reads the next request, in turn. Returns false when there will be none. */
-static bool take_request(struct session *session, struct request *request)
+static struct session *get_session(struct member *member)
 {
-    LOCK_SCOPE(&session->read_lock);
-
-    if (session->is_input_done || conn_get_state(session->conn) >= CONN_CLOSING)
-        return false;
-    if (request_read(session->conn, request) > 0)
-        return true;
-    session->is_input_done = true;
-    return false;
+    return member->crew->context;
 }
 
-static void *run_worker(void *argument);
-
-/* Starts a worker if nobody is left to read while this thread is in the plugin. */
-static void leave_reading(struct session *session)
+static int64_t read_clock_ns(void)
 {
-    LOCK_SCOPE(&session->workers_lock);
+    struct timespec now;
 
-    session->readers--;
-    if (session->readers > 0 || session->worker_count + 1 >= session->limit)
-        return;
-    int error = pthread_create(&session->workers[session->worker_count], NULL, run_worker, session);
-    if (error) {
-        /* The requests are served all the same, fewer at once. */
-        log_error("cannot start a thread, serving with %u: %s", session->worker_count + 1,
-                  strerrordesc_np(error));
-        session->limit = session->worker_count + 1;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
+}
+
+static void flush(struct member *member)
+{
+    crew_flush(member);
+    if (member->is_leading)
+        get_session(member)->waiting_since_ns = 0;
+}
+
+/* Waits for the client. Returns 1; 0 where others go on reading; -1 where there is no more to read. */
+static int await_request(struct member *member)
+{
+    struct conn *conn = member->crew->conn;
+
+    while (member->is_leading) {
+        transport_set_idle(conn->transport, IDLE_MS);
+        int result = request_await(conn);
+        if (result != 0)
+            return result;
+        crew_rest(member);
+    }
+    return 0;
+}
+
+/* Reads the next request. Returns as await_request(). */
+static int read_request(struct member *member, struct request *request)
+{
+    struct conn *conn = member->crew->conn;
+    int result = 1;
+
+    if (!member->is_leading)
+        return 0;
+    if (!request_is_at_hand(conn)) {
+        flush(member);
+        result = await_request(member);
+    }
+    if (result <= 0)
+        return result;
+    return conn_get_state(conn) < CONN_CLOSING && request_read(conn, request) > 0 ? 1 : -1;
+}
+
+static bool next_request(struct member *member, struct request *request)
+{
+    int result = read_request(member, request);
+
+    if (result < 0)
+        crew_finish(member);
+    return result > 0;
+}
+
+/* Can the reply wait in the outbox, and what the request needs be there? */
+static bool has_place(struct member *member, const struct request *request)
+{
+    struct outbox *outbox = crew_get_outbox(member);
+    bool has_data = request->type == NBD_CMD_READ || request->type == NBD_CMD_WRITE;
+
+    return request->is_small && outbox && outbox_has_room(outbox, has_data ? request->count : 0);
+}
+
+/* Decides who does the request, and where its reply goes. Whoever leads may lead no more. */
+static void place_request(struct member *member, struct request *request, bool is_slow)
+{
+    if (is_slow || member->crew->is_short || !has_place(member, request))
+        flush(member);
+    if (is_slow && member->is_leading && member->crew->limit > 1) {
+        request_keep(member->crew->conn, request);
+        crew_hand_over(member);
+    }
+    request->outbox = member->is_leading && has_place(member, request) ? member->lead->outbox : NULL;
+    if (request->outbox && request->payload && (uintptr_t)request->payload % ALIGNMENT)
+        request->payload =
+            memcpy(outbox_get_data(request->outbox), request->payload, request->count);
+}
+
+/* Has the reply sent, with others or now. */
+static void reply(struct member *member, struct request *request, struct answer *answer)
+{
+    struct conn *conn = member->crew->conn;
+
+    if (!member->is_leading)
+        request->outbox = NULL;
+    if (request->outbox) {
+        protocol_reply(conn, request, answer);
         return;
     }
-    session->worker_count++;
-    session->readers++;
+    crew_begin_sending(member);
+    protocol_reply(conn, request, answer);
+    crew_end(member);
 }
 
-static void resume_reading(struct session *session)
+static void do_request(struct member *member, struct request *request)
 {
-    LOCK_SCOPE(&session->workers_lock);
-    session->readers++;
+    struct session *session = get_session(member);
+    struct pace *pace = pace_find(&session->paces, request);
+    struct answer answer;
+
+    place_request(member, request, !request->error && pace_is_slow(pace));
+    int64_t begun_ns = read_clock_ns();
+    crew_begin_call(member);
+    protocol_perform(member->crew->conn, request, &answer);
+    crew_end(member);
+    int64_t ended_ns = read_clock_ns();
+    if (!request->error)
+        pace_note(pace, ended_ns - begun_ns);
+    bool is_waiting = member->is_leading && request->outbox;
+    reply(member, request, &answer);
+    if (!is_waiting)
+        return;
+    if (session->waiting_since_ns == 0)
+        session->waiting_since_ns = ended_ns;
+    else if (ended_ns - session->waiting_since_ns > OVERDUE_NS)
+        flush(member);
 }
 
-static void serve_requests(struct session *session)
+/* All that a thread of the session does. */
+static void serve(struct member *member)
 {
     struct request request;
 
-    while (take_request(session, &request)) {
-        leave_reading(session);
-        protocol_answer(session->conn, &request);
-        resume_reading(session);
+    enter_thread(member->crew->conn);
+    while (crew_take_lead(member)) {
+        while (next_request(member, &request))
+            do_request(member, &request);
+        crew_leave(member);
     }
-}
-
-static void *run_worker(void *argument)
-{
-    struct session *session = argument;
-
-    enter_thread(session->conn);
-    serve_requests(session);
-    return NULL;
-}
-
-/* Returns false when there is no worker number `i`; only a worker makes another one. */
-static bool get_worker(struct session *session, unsigned i, pthread_t *worker)
-{
-    LOCK_SCOPE(&session->workers_lock);
-
-    if (i >= session->worker_count)
-        return false;
-    *worker = session->workers[i];
-    return true;
 }
 
 static void run_transmission(struct conn *conn)
 {
     bool is_parallel = plugin_get_thread_model() == NBDKIT_THREAD_MODEL_PARALLEL;
-    struct session session = { .conn = conn,
-                               .limit = is_parallel ? conn->policy->threads : 1,
-                               .readers = 1 };
-    pthread_t worker;
+    struct session session = { .crew = { .conn = conn,
+                                         .context = &session,
+                                         .serve = serve,
+                                         .limit = is_parallel ? conn->policy->threads : 1 } };
 
-    session.workers = calloc(session.limit, sizeof *session.workers);
-    if (!session.workers)
-        session.limit = 1;
-    pthread_mutex_init(&session.read_lock, NULL);
-    pthread_mutex_init(&session.workers_lock, NULL);
-    serve_requests(&session);
-    for (unsigned i = 0; get_worker(&session, i, &worker); i++)
-        pthread_join(worker, NULL);
-    pthread_mutex_destroy(&session.workers_lock);
-    pthread_mutex_destroy(&session.read_lock);
-    free(session.workers);
+    crew_run(&session.crew);
 }
 
 /* Returns whether the transmission phase begins. */

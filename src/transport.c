@@ -17,12 +17,14 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "ahead.h"
 #include "descriptor.h"
 #include "log.h"
 #include "tls.h"
 
 enum {
-    READ_AHEAD_BYTES = 16 * 1024,
+    DIRECT_BYTES = 16 * 1024, /* a message that lacks as much is read to where it belongs */
+    FILL_MIN_BYTES = 4 * 1024,
     SLOW_CLIENT_MS = 5000,
     DRAIN_ROUNDS = 256,
 };
@@ -38,9 +40,9 @@ struct transport {
     int all_wake_fd;
     int64_t give_up_at_ms; /* CLOCK_MONOTONIC; 0 until the server is seen to stop; the writer's */
     int64_t deadline_ms;   /* CLOCK_MONOTONIC; 0: none; the session's thread writes it */
-    size_t begin;          /* unread bytes are ahead[begin..end-1]; the reader's */
-    size_t end;
-    char ahead[READ_AHEAD_BYTES];
+    int idle_ms;           /* transport_wait() gives up then; 0: never; the reader's */
+    size_t fill_bytes;     /* how much to read ahead; the reader's */
+    struct ahead ahead;    /* the reader's */
 };
 
 static int prepare_pipes(struct transport *transport)
@@ -62,23 +64,23 @@ static void close_if_open(int fd)
 
 struct transport *transport_new(int in_fd, int out_fd, int stop_fd)
 {
-    struct transport *transport = malloc(sizeof *transport);
+    struct transport *transport = calloc(1, sizeof *transport);
 
-    if (!transport)
+    if (!transport || ahead_init(&transport->ahead) < 0) {
+        free(transport);
         return NULL;
-    transport->tls = NULL;
+    }
+    transport->fill_bytes = DIRECT_BYTES;
     transport->in_fd = in_fd;
     transport->out_fd = out_fd;
     transport->stop_fd = stop_fd;
     transport->is_socket =
         descriptor_has_type(in_fd, S_IFSOCK) && descriptor_has_type(out_fd, S_IFSOCK);
     transport->reader_wake_fd = transport->all_wake_fd = -1;
-    transport->give_up_at_ms = 0;
-    transport->deadline_ms = 0;
-    transport->begin = transport->end = 0;
     if (!transport->is_socket && prepare_pipes(transport) < 0) {
         close_if_open(transport->reader_wake_fd);
         close_if_open(transport->all_wake_fd);
+        ahead_free(&transport->ahead);
         free(transport);
         return NULL;
     }
@@ -102,7 +104,10 @@ static int get_patience_ms(const struct transport *transport)
     return left_ms > 0 ? (int)left_ms : 0;
 }
 
-/* Waits until there is something to read. Returns 1; 0 where readers were woken; -1 with errno. */
+/*
+ * Waits until there is something to read. Returns 1; 0 where readers were woken; -1 with errno,
+ * EAGAIN where the client is idle.
+ */
 static int wait_for_input(struct transport *transport)
 {
     struct pollfd fds[] = {
@@ -110,11 +115,12 @@ static int wait_for_input(struct transport *transport)
         { .fd = transport->reader_wake_fd, .events = POLLIN },
     };
     int patience_ms = get_patience_ms(transport);
+    bool is_idle_end = patience_ms < 0 && transport->idle_ms > 0;
     /* Whoever sends without end is late too. */
-    int ready = patience_ms == 0 ? 0 : poll(fds, 2, patience_ms);
+    int ready = patience_ms == 0 ? 0 : poll(fds, 2, is_idle_end ? transport->idle_ms : patience_ms);
 
     if (ready == 0)
-        errno = ETIMEDOUT;
+        errno = is_idle_end ? EAGAIN : ETIMEDOUT;
     if (ready <= 0)
         return -1;
     return fds[1].revents ? 0 : 1;
@@ -181,25 +187,31 @@ static ssize_t read_some(struct transport *transport, void *buffer, size_t lengt
     return got;
 }
 
-/* Takes up to `length` bytes out of the read-ahead; a NULL buffer drops them. */
-static size_t take_ahead(struct transport *transport, void *buffer, size_t length)
+/* In the middle of a message nobody is idle. */
+static ssize_t read_on(struct transport *transport, void *buffer, size_t length)
 {
-    size_t available = transport->end - transport->begin;
-    size_t taken = length < available ? length : available;
+    ssize_t got;
 
-    if (buffer)
-        memcpy(buffer, transport->ahead + transport->begin, taken);
-    transport->begin += taken;
-    return taken;
+    do
+        got = read_some(transport, buffer, length);
+    while (got < 0 && errno == EAGAIN);
+    return got;
 }
 
-/* Returns as read(2); only called when the read-ahead is empty. */
-static ssize_t fill_ahead(struct transport *transport)
+/* Reads more ahead with `read_more`, read_some() or read_on(), and returns as they do. */
+static ssize_t fill_ahead(struct transport *transport,
+                          ssize_t (*read_more)(struct transport *, void *, size_t))
 {
-    ssize_t got = read_some(transport, transport->ahead, sizeof transport->ahead);
+    size_t room;
+    char *buffer = ahead_make_room(&transport->ahead, &room);
+    size_t wanted = room < transport->fill_bytes ? room : transport->fill_bytes;
+    ssize_t got = read_more(transport, buffer, wanted);
 
-    transport->begin = 0;
-    transport->end = got > 0 ? (size_t)got : 0;
+    if (got > 0)
+        ahead_add(&transport->ahead, (size_t)got);
+    /* A client that sends so many small messages is served better in larger portions. */
+    if ((size_t)got == wanted && transport->fill_bytes < AHEAD_BYTES)
+        transport->fill_bytes *= 2;
     return got;
 }
 
@@ -215,18 +227,32 @@ static int end_of_read(ssize_t got, bool is_at_start)
 
 int transport_recv(struct transport *transport, void *buffer, size_t length)
 {
-    size_t done = take_ahead(transport, buffer, length);
+    size_t done = ahead_take(&transport->ahead, buffer, length);
 
     while (done < length) {
-        /* A payload goes where it belongs; only small messages are read ahead. */
-        bool is_direct = length - done >= READ_AHEAD_BYTES;
-        ssize_t got = is_direct ? read_some(transport, (char *)buffer + done, length - done)
-                                : fill_ahead(transport);
+        char *rest = (char *)buffer + done;
+        bool is_direct = length - done >= DIRECT_BYTES;
+        ssize_t got = is_direct ? read_on(transport, rest, length - done)
+                                : fill_ahead(transport, read_on);
         if (got <= 0)
             return end_of_read(got, done == 0);
-        done +=
-            is_direct ? (size_t)got : take_ahead(transport, (char *)buffer + done, length - done);
+        if (is_direct)
+            /* What of the next payload is read ahead has to be copied. */
+            transport->fill_bytes = FILL_MIN_BYTES;
+        done += is_direct ? (size_t)got : ahead_take(&transport->ahead, rest, length - done);
     }
+    return 1;
+}
+
+int transport_borrow(struct transport *transport, void **bytes, size_t length)
+{
+    while (ahead_count(&transport->ahead) < length) {
+        ssize_t got = fill_ahead(transport, read_on);
+        if (got <= 0)
+            return end_of_read(got, ahead_count(&transport->ahead) == 0);
+    }
+    *bytes = ahead_peek(&transport->ahead);
+    ahead_take(&transport->ahead, NULL, length);
     return 1;
 }
 
@@ -235,15 +261,55 @@ int transport_skip(struct transport *transport, uint64_t length)
     bool is_at_start = true;
 
     while (length > 0) {
-        if (transport->begin == transport->end) {
-            ssize_t got = fill_ahead(transport);
+        if (ahead_count(&transport->ahead) == 0) {
+            ssize_t got = fill_ahead(transport, read_on);
             if (got <= 0)
                 return end_of_read(got, is_at_start);
         }
-        length -= take_ahead(transport, NULL, length < SIZE_MAX ? (size_t)length : SIZE_MAX);
+        length -= ahead_take(&transport->ahead, NULL, length < SIZE_MAX ? (size_t)length : SIZE_MAX);
         is_at_start = false;
     }
     return 1;
+}
+
+int transport_wait(struct transport *transport)
+{
+    if (ahead_count(&transport->ahead) > 0)
+        return 1;
+    ssize_t got = fill_ahead(transport, read_some);
+    return got > 0 ? 1 : (int)got;
+}
+
+void transport_set_idle(struct transport *transport, int idle_ms)
+{
+    struct timeval timeout = { .tv_sec = idle_ms / 1000, .tv_usec = idle_ms % 1000 * 1000 };
+
+    if (transport->idle_ms == idle_ms)
+        return;
+    transport->idle_ms = idle_ms;
+    /* Where this fails, the client never counts as idle. */
+    if (transport->is_socket)
+        setsockopt(transport->in_fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof timeout);
+}
+
+void transport_rest(struct transport *transport)
+{
+    ahead_rest(&transport->ahead);
+}
+
+const void *transport_peek(const struct transport *transport, size_t *length)
+{
+    *length = ahead_count(&transport->ahead);
+    return ahead_peek(&transport->ahead);
+}
+
+void transport_change_ahead(struct transport *transport, struct ahead *other)
+{
+    struct ahead old = transport->ahead;
+
+    ahead_copy(&old, other);
+    transport->ahead = *other;
+    *other = old;
 }
 
 static ssize_t write_some(struct transport *transport, struct iovec *vectors, int count)
@@ -336,9 +402,23 @@ int transport_send(struct transport *transport, struct iovec *vectors, int count
     return flush(transport);
 }
 
+void transport_send_now(struct transport *transport, struct iovec *vectors, int count)
+{
+    while (count > 0) {
+        ssize_t sent = write_some(transport, vectors, count);
+        if (sent < 0)
+            break;
+        int done = advance(vectors, count, (size_t)sent);
+        vectors += done;
+        count -= done;
+    }
+    if (transport->tls)
+        tls_flush(transport->tls);
+}
+
 size_t transport_count_ahead(const struct transport *transport)
 {
-    return transport->end - transport->begin;
+    return ahead_count(&transport->ahead);
 }
 
 /* Goes on until the handshake is over. Returns 0, or -1 when the connection is of no use. */
@@ -439,7 +519,7 @@ bool transport_is_silent(const struct transport *transport, int wait_ms)
 {
     struct pollfd in = { .fd = transport->in_fd, .events = POLLIN };
 
-    if (transport->begin < transport->end || (transport->tls && tls_has_input(transport->tls)))
+    if (ahead_count(&transport->ahead) > 0 || (transport->tls && tls_has_input(transport->tls)))
         return false;
     return poll(&in, 1, wait_ms) == 0;
 }
@@ -455,8 +535,10 @@ int transport_get_socket(const struct transport *transport)
  */
 static void drain_input(struct transport *transport)
 {
+    char dropped[DIRECT_BYTES];
+
     for (int i = 0; i < DRAIN_ROUNDS; i++)
-        if (recv(transport->in_fd, transport->ahead, sizeof transport->ahead, MSG_DONTWAIT) <= 0)
+        if (recv(transport->in_fd, dropped, sizeof dropped, MSG_DONTWAIT) <= 0)
             return;
 }
 
@@ -473,5 +555,6 @@ void transport_close(struct transport *transport)
         close(transport->out_fd);
     close_if_open(transport->reader_wake_fd);
     close_if_open(transport->all_wake_fd);
+    ahead_free(&transport->ahead);
     free(transport);
 }

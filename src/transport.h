@@ -14,6 +14,7 @@
 #include <stdint.h>
 #include <sys/uio.h>
 
+struct ahead;
 struct tls;
 struct tls_credentials;
 struct transport;
@@ -32,8 +33,36 @@ struct transport *transport_new(int in_fd, int out_fd, int stop_fd);
  */
 int transport_recv(struct transport *transport, void *buffer, size_t length);
 
+/*
+ * Reads `length` bytes, at most AHEAD_BYTES, to where the read-ahead has them;
+ * they are valid until the next call of a function that reads. Returns as
+ * transport_recv().
+ */
+int transport_borrow(struct transport *transport, void **bytes, size_t length);
+
 /* Reads and drops `length` bytes. Returns as transport_recv(). */
 int transport_skip(struct transport *transport, uint64_t length);
+
+/*
+ * Waits until there is something to be read. Returns 1; 0 at end of file; -1
+ * with errno (EAGAIN: the client is idle).
+ */
+int transport_wait(struct transport *transport);
+
+/* From now on a client that says nothing for so long is idle; 0: it never is. The reader. */
+void transport_set_idle(struct transport *transport, int idle_ms);
+
+/* Gives back the memory of the read-ahead, after EAGAIN of transport_wait(). */
+void transport_rest(struct transport *transport);
+
+/* What was read ahead, `*length` bytes of it; valid as those of transport_borrow(). The reader. */
+const void *transport_peek(const struct transport *transport, size_t *length);
+
+/*
+ * Goes on with a copy of the read-ahead in *other, which was empty and comes to
+ * be the old one, with the bytes that somebody may have borrowed. In place of the reader.
+ */
+void transport_change_ahead(struct transport *transport, struct ahead *other);
 
 /*
  * Sends all of the `count` vectors, which it changes on the way. Returns 0, or
@@ -41,6 +70,9 @@ int transport_skip(struct transport *transport, uint64_t length);
  * stopping, or the deadline is over).
  */
 int transport_send(struct transport *transport, struct iovec *vectors, int count);
+
+/* Sends what can be sent without waiting, and leaves the rest: the stream's last words. */
+void transport_send_now(struct transport *transport, struct iovec *vectors, int count);
 
 /* Readers get end of file, now and later; what a socket has queued may still be read. */
 void transport_wake_reader(struct transport *transport);
