@@ -49,7 +49,7 @@ WARNINGS = -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpoi
 ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -pthread $(WARNINGS) \
              $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer) $(CFLAGS)
 ALL_LDFLAGS = -pthread $(if $(SANITIZE),-fsanitize=$(SANITIZE)) $(LDFLAGS)
-PLUGIN_CFLAGS = $(ALL_CFLAGS) -fPIC -fvisibility=hidden -Iinclude
+PLUGIN_CFLAGS = $(ALL_CFLAGS) -fPIC -fvisibility=hidden -Iinclude -iquote plugins/shared
 DEFINES = -DNBDLAB_VERSION='"$(VERSION)"' -DPLUGIN_FOLDER='"$(PLUGINDIR)"' \
           -DBIN_FOLDER='"$(BINDIR)"' -DMAN_FOLDER='"$(MANDIR)"' -DLIB_FOLDER='"$(LIBDIR)"' \
           -DSYSCONF_FOLDER='"$(SYSCONFDIR)"'
@@ -58,11 +58,13 @@ TLS_OBJECTS = $(patsubst %,$(B)/src/%.o,tls tls_certificates tls_credentials tls
 PLAIN_OBJECTS = $(filter-out $(TLS_OBJECTS),$(patsubst src/%.c,$(B)/src/%.o,$(wildcard src/*.c)))
 SERVER_OBJECTS = $(if $(filter 1,$(TLS)),\
                  $(filter-out %/tls_absent.o,$(PLAIN_OBJECTS)) $(TLS_OBJECTS),$(PLAIN_OBJECTS))
-SH_COMMON = $(filter-out sh-plugin/sh.c sh-plugin/eval.c,$(wildcard sh-plugin/*.c))
+# What several plugins have a copy of.
+SHARED = $(wildcard plugins/shared/*.c)
+SH_COMMON = $(filter-out sh-plugin/sh.c sh-plugin/eval.c,$(wildcard sh-plugin/*.c)) $(SHARED)
 sh_SOURCES = sh-plugin/sh.c $(SH_COMMON)
 eval_SOURCES = sh-plugin/eval.c $(SH_COMMON)
 memory_SOURCES = $(wildcard plugins/memory/*.c)
-file_SOURCES = $(wildcard plugins/file/*.c)
+file_SOURCES = $(wildcard plugins/file/*.c) $(SHARED)
 PLUGIN_NAMES = $(if $(wildcard sh-plugin/sh.c),sh eval) memory file
 PLUGINS = $(PLUGIN_NAMES:%=$(B)/plugins/nbdkit-%-plugin.so)
 

@@ -203,6 +203,7 @@ static void *file_open(int readonly)
     }
     connection_options.is_readonly = readonly != 0;
     if (fileio_open_file(file, directory_fd, path, &connection_options) == -1) {
+        nbdkit_error("%s: cannot serve it: %s", path, fileio_explain_open(errno));
         free(file);
         return NULL;
     }

@@ -324,8 +324,8 @@ EOT
     has "the client named no export: it must name a file in $DIR/disks"
     has "the client's export name has a slash or a control character in it"
     has "missing: cannot serve it: No such file or directory"
-    has "folder: cannot serve it: Is a directory"
-    has "fifo: cannot serve it: No such device"
+    has "folder: cannot serve it: is a directory"
+    has "fifo: cannot serve it: is neither a regular file nor a block device"
     lacks "/etc/passwd"
     same "$(nbdcopy "nbd+unix:///a.img?socket=$SOCK" -)" first
     stop

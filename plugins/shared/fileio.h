@@ -1,21 +1,23 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
-#ifndef FILE_FILEIO_H
-#define FILE_FILEIO_H
+#ifndef FILEIO_H
+#define FILEIO_H
 
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
-/* How a file is used; chosen once, the same for all files of a server. */
+/* How a file is used; chosen once for all files of a server or of a connection. */
 struct fileio_options {
     bool is_readonly;
+    bool must_write;      /* a file that can only be read is an error, not served read-only */
     bool must_drop_cache; /* keep what was read and written out of the page cache */
     int advice;           /* POSIX_FADV_NORMAL, _RANDOM or _SEQUENTIAL for all of it */
 };
 
 /* An open regular file or block device. All functions but open and close may be called by any
- * number of threads at a time; none takes a lock. Each failure is logged here, with the name. */
+ * number of threads at a time; none takes a lock. What fails is logged here, with the name, but for
+ * open, whose caller knows more. */
 struct fileio {
     int file_fd;
     char *name;          /* for messages; owned */
@@ -30,10 +32,13 @@ struct fileio {
 
 /* Opens the file at path, which is relative to directory_fd (AT_FDCWD is allowed), and follows
  * symbolic links. Anything but a regular file or a block device is refused before it is opened.
- * Returns 0, and the caller is to close it; or -1 with errno, after the error was logged. */
+ * Returns 0, and the caller is to close it; or -1 with errno, for fileio_explain_open. */
 int fileio_open_file(struct fileio *file, int directory_fd, const char *path,
                      const struct fileio_options *options);
 void fileio_close_file(struct fileio *file);
+
+/* Why a file could not be opened, in words, after "NAME: ". Static, or strerror(3)'s. */
+const char *fileio_explain_open(int error);
 
 /* 0 if path names a regular file or a block device; else -1 with errno. Logs nothing. */
 int fileio_check_type(int directory_fd, const char *path);

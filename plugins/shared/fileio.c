@@ -44,16 +44,17 @@ int fileio_check_type(int directory_fd, const char *path)
 
 /* O_NONBLOCK so that a file that has turned into a FIFO since it was checked cannot hang us. */
 static int open_either_way(struct fileio *file, int directory_fd, const char *path,
-                           bool is_readonly)
+                           const struct fileio_options *options)
 {
     const int flags = O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
 
-    if (!is_readonly) {
+    if (!options->is_readonly) {
         file->can_write = true;
         file->file_fd = openat(directory_fd, path, O_RDWR | flags);
         if (file->file_fd != -1)
             return 0;
-        if (errno != EACCES && errno != EPERM && errno != EROFS && errno != ETXTBSY)
+        if (options->must_write ||
+            (errno != EACCES && errno != EPERM && errno != EROFS && errno != ETXTBSY))
             return -1;
         nbdkit_debug("%s: served read-only, it cannot be opened for writing: %m", file->name);
     }
@@ -80,14 +81,11 @@ int fileio_open_file(struct fileio *file, int directory_fd, const char *path,
 {
     *file = (struct fileio){ .file_fd = -1, .must_drop_cache = options->must_drop_cache };
     file->name = strdup(path);
-    if (file->name == NULL) {
-        nbdkit_error("%s: cannot open: %m", path);
+    if (file->name == NULL)
         return -1;
-    }
     if (fileio_check_type(directory_fd, path) == -1 ||
-        open_either_way(file, directory_fd, path, options->is_readonly) == -1 ||
+        open_either_way(file, directory_fd, path, options) == -1 ||
         read_status(file) == -1) {
-        nbdkit_error("%s: cannot serve it: %m", path);
         fileio_close_file(file);
         return -1;
     }
@@ -104,6 +102,18 @@ void fileio_close_file(struct fileio *file)
         close(file->file_fd);
     free(file->name);
     errno = saved_errno;
+}
+
+const char *fileio_explain_open(int error)
+{
+    switch (error) {
+    case EISDIR:
+        return "is a directory";
+    case ENODEV:
+        return "is neither a regular file nor a block device";
+    default:
+        return strerror(error);
+    }
 }
 
 /* Written pages can be dropped only once they are on the disk. A failure to write them is seen
