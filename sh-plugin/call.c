@@ -35,11 +35,14 @@ int call_fail(const char *method, int errno_value, const char *format, ...)
     va_end(args);
     nbdkit_error("%s: %s: %s", program_get_name(), method, message == NULL ? "no memory" : message);
     nbdkit_set_error(errno_value);
+    errno = errno_value;
     return -1;
 }
 
-static void apply_effect(enum status_effect effect)
+void call_apply_effect(enum status_effect effect)
 {
+    int saved_errno = errno;
+
     switch (effect) {
     case STATUS_EFFECT_NONE:
         break;
@@ -53,11 +56,13 @@ static void apply_effect(enum status_effect effect)
         nbdkit_disconnect(1);
         break;
     }
+    errno = saved_errno;
 }
 
 static enum status_result fail_with(int errno_value)
 {
     nbdkit_set_error(errno_value);
+    errno = errno_value;
     return STATUS_ERROR;
 }
 
@@ -112,7 +117,7 @@ static enum status_result conclude(const struct call *call, const struct diagnos
     }
     struct status status = status_decode_wait(report->end->wait_status);
     enum status_result result = judge(call, report, status);
-    apply_effect(status.effect);
+    call_apply_effect(status.effect);
     return result;
 }
 

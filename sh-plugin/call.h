@@ -33,7 +33,7 @@ struct call {
     question " says that there is: write it, or let " question " say no"
 
 /*
- * Makes the call. STATUS_ERROR has been logged, and nbdkit_set_error called.
+ * Makes the call. STATUS_ERROR has been logged, nbdkit_set_error called, and errno set.
  * STATUS_MISSING is returned only to a call without missing_hint, STATUS_FALSE
  * only to a boolean call. The output of a call that succeeds is not looked at:
  * it may be too long, or too short.
@@ -42,9 +42,12 @@ enum status_result call_run(const struct call *call);
 
 /*
  * Logs "SCRIPT: METHOD: " and the message, and makes errno_value the callback's
- * error. Returns -1.
+ * error, and errno. Returns -1.
  */
 int call_fail(const char *method, int errno_value, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+
+/* Asks the server for what an exit status asks for: to shut down, or to disconnect the client. */
+void call_apply_effect(enum status_effect effect);
 
 #endif

@@ -7,6 +7,9 @@
  * Whether a script has a method is known only by running it, so what it does
  * not say is a no. A fragment of the eval plugin is known to be there or not:
  * there pwrite implies can_write.
+ *
+ * A map with files can what files can, whatever the script can; the script's
+ * answers are kept for the ranges that it serves itself.
  */
 #include <errno.h>
 #include <string.h>
@@ -17,6 +20,7 @@
 #include "ask.h"
 #include "cleanup.h"
 #include "connection.h"
+#include "map.h"
 #include "methods.h"
 #include "parse.h"
 #include "program.h"
@@ -43,6 +47,8 @@ int64_t methods_get_size(void *handle)
     BUF_GROWING(output, ASK_TEXT_MAX);
     int64_t size;
 
+    if (connection->size_bytes != CONNECTION_NOT_ASKED)
+        return connection->size_bytes;
     struct call call = {
         .method = "get_size",
         .arguments = CALL_ARGUMENTS(connection->handle),
@@ -52,7 +58,9 @@ int64_t methods_get_size(void *handle)
     if (ask_text(&call) != STATUS_OK)
         return -1;
     const char *problem = parse_read_size(buf_get_text(&output), &size);
-    return problem == NULL ? size : fail_with_output("get_size", &output, problem, remedy);
+    if (problem != NULL)
+        return fail_with_output("get_size", &output, problem, remedy);
+    return connection->size_bytes = size;
 }
 
 /* Asks a question about the disk that the script need not answer. */
@@ -68,10 +76,11 @@ static enum status_result ask_about(const struct connection *connection, const c
 
 int methods_block_size(void *handle, uint32_t *minimum, uint32_t *preferred, uint32_t *maximum)
 {
+    struct connection *connection = handle;
     BUF_GROWING(output, ASK_TEXT_MAX);
     uint32_t sizes[3] = { 0, 0, 0 };
 
-    enum status_result result = ask_about(handle, "block_size", &output);
+    enum status_result result = ask_about(connection, "block_size", &output);
     if (result == STATUS_ERROR)
         return -1;
     if (result == STATUS_OK) {
@@ -83,7 +92,7 @@ int methods_block_size(void *handle, uint32_t *minimum, uint32_t *preferred, uin
     }
     *minimum = sizes[0];
     *preferred = sizes[1];
-    *maximum = sizes[2];
+    connection->block_maximum = *maximum = sizes[2];
     return 0;
 }
 
@@ -105,40 +114,64 @@ static int can(const struct connection *connection, const char *question, const 
     return ask_boolean(question, CALL_ARGUMENTS(connection->handle), 0);
 }
 
-int methods_can_write(void *handle)
+/* The answer for the connection, which can whatever its files can. */
+static int or_files(const struct connection *connection, int answer)
 {
-    return can(handle, "can_write", "pwrite");
+    return answer == 0 && map_has_files(connection) ? 1 : answer;
 }
 
-int methods_can_flush(void *handle)
+int methods_can_write(void *handle)
 {
     struct connection *connection = handle;
 
+    if (connection->can_write == CONNECTION_NOT_ASKED)
+        connection->can_write = can(connection, "can_write", "pwrite");
+    return connection->can_write;
+}
+
+/* Can the script flush? */
+static int ask_flush(struct connection *connection)
+{
     if (connection->can_flush == CONNECTION_NOT_ASKED)
         connection->can_flush = can(connection, "can_flush", "flush");
     return connection->can_flush;
 }
 
-int methods_can_trim(void *handle)
+int methods_can_flush(void *handle)
 {
-    return can(handle, "can_trim", "trim");
+    return or_files(handle, ask_flush(handle));
 }
 
-int methods_can_zero(void *handle)
+int methods_can_trim(void *handle)
 {
     struct connection *connection = handle;
 
+    connection->can_trim = can(connection, "can_trim", "trim");
+    return or_files(connection, connection->can_trim);
+}
+
+/* Can the script zero? */
+static int ask_zero(struct connection *connection)
+{
     if (connection->can_zero == CONNECTION_NOT_ASKED)
         connection->can_zero = can(connection, "can_zero", "zero");
     return connection->can_zero;
 }
 
+int methods_can_zero(void *handle)
+{
+    return or_files(handle, ask_zero(handle));
+}
+
 int methods_can_extents(void *handle)
 {
-    int answer = can(handle, "can_extents", "extents");
+    struct connection *connection = handle;
 
+    connection->can_extents = can(connection, "can_extents", "extents");
     /* A yes that warns the server: each call costs a process (nbdlab-plugin(3)). */
-    return answer > 0 ? 2 : answer;
+    if (connection->can_extents > 0)
+        return 2;
+    return connection->can_extents == 0 ? map_has_extents(connection) : -1;
 }
 
 /* Without a zero method, the server fails fast zero requests fast, which is what they are for. */
@@ -148,10 +181,12 @@ int methods_can_fast_zero(void *handle)
     struct connection *connection = handle;
     int answer = ask_boolean("can_fast_zero", CALL_ARGUMENTS(connection->handle), NOT_SAID);
 
-    if (answer != NOT_SAID)
-        return answer;
-    answer = methods_can_zero(handle);
-    return answer < 0 ? -1 : !answer;
+    if (answer == NOT_SAID) {
+        answer = ask_zero(connection);
+        answer = answer < 0 ? -1 : !answer;
+    }
+    connection->can_fast_zero = answer;
+    return or_files(connection, answer);
 }
 
 int methods_can_multi_conn(void *handle)
@@ -190,22 +225,40 @@ static int ask_degree(const struct connection *connection, const char *question,
 }
 
 /* By default FUA is done by a flush, where there is one. */
-int methods_can_fua(void *handle)
+static int ask_fua(struct connection *connection)
 {
     enum { NOT_SAID = 3 };
-    int answer = ask_degree(handle, "can_fua", NOT_SAID);
+    int answer = ask_degree(connection, "can_fua", NOT_SAID);
 
     if (answer != NOT_SAID)
         return answer;
-    answer = methods_can_flush(handle);
+    answer = ask_flush(connection);
     if (answer < 0)
         return -1;
     return answer ? NBDKIT_FUA_EMULATE : NBDKIT_FUA_NONE;
 }
 
-int methods_can_cache(void *handle)
+int methods_can_fua(void *handle)
+{
+    struct connection *connection = handle;
+
+    connection->can_fua = ask_fua(connection);
+    return connection->can_fua >= 0 && map_has_files(connection) ? NBDKIT_FUA_NATIVE
+                                                                 : connection->can_fua;
+}
+
+static int ask_cache(const struct connection *connection)
 {
     if (!program_is_defined("can_cache") && program_is_defined("cache"))
         return NBDKIT_CACHE_NATIVE;
-    return ask_degree(handle, "can_cache", NBDKIT_CACHE_NONE);
+    return ask_degree(connection, "can_cache", NBDKIT_CACHE_NONE);
+}
+
+int methods_can_cache(void *handle)
+{
+    struct connection *connection = handle;
+
+    connection->can_cache = ask_cache(connection);
+    return connection->can_cache >= 0 && map_has_files(connection) ? NBDKIT_CACHE_NATIVE
+                                                                   : connection->can_cache;
 }

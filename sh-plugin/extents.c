@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The callback extents. Owns nothing; any thread of the server enters it. Calls
- * ask, parse, text and nbdkit_add_extent.
+ * The script's method extents. Owns nothing; any thread of the server enters
+ * it. Calls ask, parse, text and nbdkit_add_extent.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -14,8 +14,8 @@
 #include "ask.h"
 #include "cleanup.h"
 #include "connection.h"
-#include "methods.h"
 #include "parse.h"
+#include "script_io.h"
 #include "text.h"
 
 #define EXTENTS_MAX (1024 * 1024) /* more are ignored, as the server does */
@@ -29,12 +29,16 @@ static int fail_at_line(const struct parse_lines *lines, const char *problem, ui
                      shown == NULL ? "" : shown, problem, offset);
 }
 
-/* Adds the extents of text that touch the bytes from start up to end. Returns 0 or -1. */
-static int add_extents(char *text, uint64_t start, uint64_t end, struct nbdkit_extents *extents)
+/*
+ * Adds the extents of text, cut to the bytes from start up to end. Returns for
+ * how many bytes from start on there are any, or -1.
+ */
+static int64_t add_extents(char *text, uint64_t start, uint64_t end, struct nbdkit_extents *extents)
 {
     struct parse_lines lines = { .next = text };
     struct parse_extent extent;
     uint64_t reached = start; /* where the next extent has to begin; the first may begin before */
+    uint64_t told = start;
     bool is_first = true;
     size_t count = 0;
     int result;
@@ -49,7 +53,9 @@ static int add_extents(char *text, uint64_t start, uint64_t end, struct nbdkit_e
         reached = extent.offset + extent.length;
         if (reached <= start || extent.offset >= end || count++ >= EXTENTS_MAX)
             continue;
-        if (nbdkit_add_extent(extents, extent.offset, extent.length,
+        uint64_t from = told;
+        told = reached < end ? reached : end;
+        if (nbdkit_add_extent(extents, from, told - from,
                               extent.type & (NBDKIT_EXTENT_HOLE | NBDKIT_EXTENT_ZERO)) < 0)
             return -1;
     }
@@ -63,14 +69,13 @@ static int add_extents(char *text, uint64_t start, uint64_t end, struct nbdkit_e
                          "no line covers byte %" PRIu64 ", where the request "
                          "begins: print extents from there on",
                          start);
-    return 0;
+    return (int64_t)(told - start);
 }
 
-int methods_extents(void *handle, uint32_t count, uint64_t offset, uint32_t flags,
-                    struct nbdkit_extents *extents)
+int64_t script_extents(const struct connection *connection, uint32_t count, uint64_t offset,
+                       uint32_t flags, struct nbdkit_extents *extents)
 {
-    struct connection *connection = handle;
-    struct methods_range range = methods_format_range(count, offset);
+    struct script_range range = script_format_range(count, offset);
     BUF_GROWING(output, ASK_LIST_MAX);
 
     struct call call = {

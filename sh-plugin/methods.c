@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The callbacks that configure the script, open and close it, and move data.
- * Owns struct connection; any thread of the server enters it. Calls ask, call,
+ * The callbacks that configure the script, open and close it. Owns struct
+ * connection; any thread of the server enters it. Calls ask, call, map_table,
  * parse, text, lifetime and the server's lists.
  */
 #include <errno.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +16,7 @@
 #include "cleanup.h"
 #include "connection.h"
 #include "lifetime.h"
+#include "map_table.h"
 #include "methods.h"
 #include "parse.h"
 #include "text.h"
@@ -162,13 +162,41 @@ static struct connection *make_connection(const char *handle, size_t length)
         call_fail("open", ENOMEM, "no memory");
         return NULL;
     }
-    connection->can_flush = connection->can_zero = CONNECTION_NOT_ASKED;
+    *connection = (struct connection){
+        .size_bytes = CONNECTION_NOT_ASKED,
+        .can_write = CONNECTION_NOT_ASKED,
+        .can_flush = CONNECTION_NOT_ASKED,
+        .can_trim = CONNECTION_NOT_ASKED,
+        .can_zero = CONNECTION_NOT_ASKED,
+        .can_fast_zero = CONNECTION_NOT_ASKED,
+        .can_extents = CONNECTION_NOT_ASKED,
+    };
     memcpy(connection->handle, handle, length);
     connection->handle[length] = '\0';
     return connection;
 }
 
-void *methods_open(int readonly)
+/* Asks for the map; a script need not have one. Returns 0 or -1. */
+static int open_map(struct connection *connection, int readonly)
+{
+    BUF_GROWING(output, ASK_LIST_MAX);
+
+    enum status_result result = ask_for_text("map", CALL_ARGUMENTS(connection->handle), &output);
+    if (result == STATUS_ERROR)
+        return -1;
+    /* A script that succeeds with methods that it has never heard of prints nothing. */
+    if (result == STATUS_MISSING || output.length == 0)
+        return 0;
+    int64_t size_bytes = methods_get_size(connection);
+    int can_write = readonly ? 0 : methods_can_write(connection);
+    if (size_bytes < 0 || can_write < 0)
+        return -1;
+    connection->map = map_build(buf_get_text(&output), (uint64_t)size_bytes, !can_write);
+    return connection->map == NULL ? -1 : 0;
+}
+
+/* Calls the script's open. Returns the connection, or NULL after the error was logged. */
+static struct connection *call_open(int readonly)
 {
     const char *name = nbdkit_export_name();
     BUF_GROWING(output, ASK_TEXT_MAX);
@@ -186,127 +214,22 @@ void *methods_open(int readonly)
     return make_connection(buf_get_text(&output), output.length);
 }
 
+void *methods_open(int readonly)
+{
+    struct connection *connection = call_open(readonly);
+
+    if (connection == NULL || open_map(connection, readonly) == 0)
+        return connection;
+    /* To the script, the connection has been opened. */
+    methods_close(connection);
+    return NULL;
+}
+
 void methods_close(void *handle)
 {
     struct connection *connection = handle;
 
+    map_free(connection->map);
     ask_optional("close", CALL_ARGUMENTS(connection->handle));
     free(connection);
-}
-
-struct methods_range methods_format_range(uint32_t count, uint64_t offset)
-{
-    struct methods_range range;
-
-    snprintf(range.count, sizeof(range.count), "%" PRIu32, count);
-    snprintf(range.offset, sizeof(range.offset), "%" PRIu64, offset);
-    return range;
-}
-
-static const char *get_flag_words(uint32_t flags)
-{
-    static const char *const words[] = {
-        [NBDKIT_FLAG_MAY_TRIM] = "may_trim",
-        [NBDKIT_FLAG_FUA] = "fua",
-        [NBDKIT_FLAG_FUA | NBDKIT_FLAG_MAY_TRIM] = "fua,may_trim",
-        [NBDKIT_FLAG_REQ_ONE] = "req_one",
-        [NBDKIT_FLAG_FAST_ZERO] = "fast",
-        [NBDKIT_FLAG_FAST_ZERO | NBDKIT_FLAG_MAY_TRIM] = "may_trim,fast",
-        [NBDKIT_FLAG_FAST_ZERO | NBDKIT_FLAG_FUA] = "fua,fast",
-        [NBDKIT_FLAG_FAST_ZERO | NBDKIT_FLAG_FUA | NBDKIT_FLAG_MAY_TRIM] = "fua,may_trim,fast",
-    };
-
-    return flags < sizeof(words) / sizeof(words[0]) && words[flags] != NULL ? words[flags] : "";
-}
-
-int methods_pread(void *handle, void *buffer, uint32_t count, uint64_t offset, uint32_t flags)
-{
-    struct connection *connection = handle;
-    struct methods_range range = methods_format_range(count, offset);
-    struct buf output = BUF_OVER(buffer, count);
-    struct call call = {
-        .method = "pread",
-        .arguments = CALL_ARGUMENTS(connection->handle, range.count, range.offset),
-        .output = &output,
-        .missing_hint = "a disk needs it: print $3 bytes of it from offset $4 on",
-    };
-
-    (void)flags;
-    if (call_run(&call) != STATUS_OK)
-        return -1;
-    if (output.length == count && output.dropped == 0)
-        return 0;
-    return call_fail("pread", EIO,
-                     "printed %zu bytes instead of %" PRIu32 ": print exactly the $3 bytes that "
-                     "are asked for, and nothing else",
-                     output.length + output.dropped, count);
-}
-
-int methods_pwrite(void *handle, const void *buffer, uint32_t count, uint64_t offset,
-                   uint32_t flags)
-{
-    struct connection *connection = handle;
-    struct methods_range range = methods_format_range(count, offset);
-
-    return ask_required((struct call){
-        .method = "pwrite",
-        .arguments =
-            CALL_ARGUMENTS(connection->handle, range.count, range.offset, get_flag_words(flags)),
-        .input = buffer,
-        .input_length = count,
-        .missing_hint = CALL_PROMISED_BY("can_write"),
-    });
-}
-
-int methods_flush(void *handle, uint32_t flags)
-{
-    struct connection *connection = handle;
-
-    (void)flags;
-    return ask_required((struct call){
-        .method = "flush",
-        .arguments = CALL_ARGUMENTS(connection->handle),
-        .missing_hint = CALL_PROMISED_BY("can_flush"),
-    });
-}
-
-int methods_trim(void *handle, uint32_t count, uint64_t offset, uint32_t flags)
-{
-    struct connection *connection = handle;
-    struct methods_range range = methods_format_range(count, offset);
-
-    return ask_required((struct call){
-        .method = "trim",
-        .arguments =
-            CALL_ARGUMENTS(connection->handle, range.count, range.offset, get_flag_words(flags)),
-        .missing_hint = CALL_PROMISED_BY("can_trim"),
-    });
-}
-
-/* The server answers EOPNOTSUPP by writing zeroes, which is all that a script without it lacks. */
-int methods_zero(void *handle, uint32_t count, uint64_t offset, uint32_t flags)
-{
-    struct connection *connection = handle;
-    struct methods_range range = methods_format_range(count, offset);
-
-    return ask_required((struct call){
-        .method = "zero",
-        .arguments =
-            CALL_ARGUMENTS(connection->handle, range.count, range.offset, get_flag_words(flags)),
-        .missing_hint = CALL_PROMISED_BY("can_zero"),
-        .missing_errno = EOPNOTSUPP,
-    });
-}
-
-int methods_cache(void *handle, uint32_t count, uint64_t offset, uint32_t flags)
-{
-    struct connection *connection = handle;
-    struct methods_range range = methods_format_range(count, offset);
-
-    (void)flags;
-    return ask_required((struct call){
-        .method = "cache",
-        .arguments = CALL_ARGUMENTS(connection->handle, range.count, range.offset),
-        .missing_hint = CALL_PROMISED_BY("can_cache"),
-    });
 }

@@ -51,13 +51,6 @@ int methods_cache(void *handle, uint32_t count, uint64_t offset, uint32_t flags)
 int methods_extents(void *handle, uint32_t count, uint64_t offset, uint32_t flags,
                     struct nbdkit_extents *extents);
 
-/* Numbers as arguments of the script. */
-struct methods_range {
-    char count[24];
-    char offset[24];
-};
-struct methods_range methods_format_range(uint32_t count, uint64_t offset);
-
 /* The members of struct nbdkit_plugin that are the same for both plugins. */
 #define METHODS_MEMBERS                                                                            \
     .load = methods_load, .preconnect = methods_preconnect, .list_exports = methods_list_exports,  \

@@ -84,8 +84,7 @@ int fileio_open_file(struct fileio *file, int directory_fd, const char *path,
     if (file->name == NULL)
         return -1;
     if (fileio_check_type(directory_fd, path) == -1 ||
-        open_either_way(file, directory_fd, path, options) == -1 ||
-        read_status(file) == -1) {
+        open_either_way(file, directory_fd, path, options) == -1 || read_status(file) == -1) {
         fileio_close_file(file);
         return -1;
     }
@@ -218,12 +217,17 @@ static bool is_not_supported(const struct fileio *file)
            (errno == EINVAL && file->is_block_device);
 }
 
+static bool is_set(const atomic_bool *flag)
+{
+    return atomic_load_explicit(flag, memory_order_relaxed);
+}
+
 /* One call of fallocate, remembered where it will never work. Returns 0, or -1 with errno; it is
  * ENOTSUP when another way may work. */
 static int allocate_as(const struct fileio *file, int mode, uint32_t count_bytes, uint64_t offset,
                        atomic_bool *cannot)
 {
-    if (!atomic_load_explicit(cannot, memory_order_relaxed)) {
+    if (!is_set(cannot)) {
         int result;
 
         do {
@@ -271,6 +275,13 @@ int fileio_zero_range(struct fileio *file, uint32_t count_bytes, uint64_t offset
     if (zero_allocated(file, count_bytes, offset) == 0)
         return 0;
     return errno == ENOTSUP ? -1 : log_failure(file, "zero", count_bytes, offset);
+}
+
+bool fileio_may_zero_fast(const struct fileio *file, bool may_trim)
+{
+    if (file->is_block_device)
+        return may_trim && !is_set(&file->cannot_punch);
+    return !is_set(&file->cannot_punch) || !is_set(&file->cannot_zero);
 }
 
 int fileio_trim_range(struct fileio *file, uint32_t count_bytes, uint64_t offset)

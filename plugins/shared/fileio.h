@@ -55,6 +55,9 @@ int fileio_flush_file(struct fileio *file);
 int fileio_zero_range(struct fileio *file, uint32_t count_bytes, uint64_t offset, bool may_trim,
                       bool must_be_fast);
 
+/* May a zeroing that must be fast succeed, as far as is known before it is tried? */
+bool fileio_may_zero_fast(const struct fileio *file, bool may_trim);
+
 /* Gives the blocks of the range back where the file system can; elsewhere does nothing. */
 int fileio_trim_range(struct fileio *file, uint32_t count_bytes, uint64_t offset);
 

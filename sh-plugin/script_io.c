@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The methods of the script that move data. Owns nothing; any thread of the
+ * server enters it. Calls ask and call.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+
+#define NBDKIT_API_VERSION 2
+#include <nbdkit-plugin.h>
+
+#include "ask.h"
+#include "connection.h"
+#include "script_io.h"
+
+struct script_range script_format_range(uint32_t count, uint64_t offset)
+{
+    struct script_range range;
+
+    snprintf(range.count, sizeof(range.count), "%" PRIu32, count);
+    snprintf(range.offset, sizeof(range.offset), "%" PRIu64, offset);
+    return range;
+}
+
+static const char *get_flag_words(uint32_t flags)
+{
+    static const char *const words[] = {
+        [NBDKIT_FLAG_MAY_TRIM] = "may_trim",
+        [NBDKIT_FLAG_FUA] = "fua",
+        [NBDKIT_FLAG_FUA | NBDKIT_FLAG_MAY_TRIM] = "fua,may_trim",
+        [NBDKIT_FLAG_REQ_ONE] = "req_one",
+        [NBDKIT_FLAG_FAST_ZERO] = "fast",
+        [NBDKIT_FLAG_FAST_ZERO | NBDKIT_FLAG_MAY_TRIM] = "may_trim,fast",
+        [NBDKIT_FLAG_FAST_ZERO | NBDKIT_FLAG_FUA] = "fua,fast",
+        [NBDKIT_FLAG_FAST_ZERO | NBDKIT_FLAG_FUA | NBDKIT_FLAG_MAY_TRIM] = "fua,may_trim,fast",
+    };
+
+    return flags < sizeof(words) / sizeof(words[0]) && words[flags] != NULL ? words[flags] : "";
+}
+
+int script_pread(const struct connection *connection, void *buffer, uint32_t count, uint64_t offset)
+{
+    struct script_range range = script_format_range(count, offset);
+    struct buf output = BUF_OVER(buffer, count);
+    struct call call = {
+        .method = "pread",
+        .arguments = CALL_ARGUMENTS(connection->handle, range.count, range.offset),
+        .output = &output,
+        .missing_hint = "a disk needs it: print $3 bytes of it from offset $4 on",
+    };
+
+    if (call_run(&call) != STATUS_OK)
+        return -1;
+    if (output.length == count && output.dropped == 0)
+        return 0;
+    return call_fail("pread", EIO,
+                     "printed %zu bytes instead of %" PRIu32 ": print exactly the $3 bytes that "
+                     "are asked for, and nothing else",
+                     output.length + output.dropped, count);
+}
+
+int script_pwrite(const struct connection *connection, const void *buffer, uint32_t count,
+                  uint64_t offset, uint32_t flags)
+{
+    struct script_range range = script_format_range(count, offset);
+
+    return ask_required((struct call){
+        .method = "pwrite",
+        .arguments =
+            CALL_ARGUMENTS(connection->handle, range.count, range.offset, get_flag_words(flags)),
+        .input = buffer,
+        .input_length = count,
+        .missing_hint = CALL_PROMISED_BY("can_write"),
+    });
+}
+
+int script_flush(const struct connection *connection)
+{
+    return ask_required((struct call){
+        .method = "flush",
+        .arguments = CALL_ARGUMENTS(connection->handle),
+        .missing_hint = CALL_PROMISED_BY("can_flush"),
+    });
+}
+
+int script_trim(const struct connection *connection, uint32_t count, uint64_t offset,
+                uint32_t flags)
+{
+    struct script_range range = script_format_range(count, offset);
+
+    return ask_required((struct call){
+        .method = "trim",
+        .arguments =
+            CALL_ARGUMENTS(connection->handle, range.count, range.offset, get_flag_words(flags)),
+        .missing_hint = CALL_PROMISED_BY("can_trim"),
+    });
+}
+
+/* The server answers EOPNOTSUPP by writing zeroes, which is all that a script without it lacks. */
+int script_zero(const struct connection *connection, uint32_t count, uint64_t offset,
+                uint32_t flags)
+{
+    struct script_range range = script_format_range(count, offset);
+
+    return ask_required((struct call){
+        .method = "zero",
+        .arguments =
+            CALL_ARGUMENTS(connection->handle, range.count, range.offset, get_flag_words(flags)),
+        .missing_hint = CALL_PROMISED_BY("can_zero"),
+        .missing_errno = EOPNOTSUPP,
+    });
+}
+
+int script_cache(const struct connection *connection, uint32_t count, uint64_t offset)
+{
+    struct script_range range = script_format_range(count, offset);
+
+    return ask_required((struct call){
+        .method = "cache",
+        .arguments = CALL_ARGUMENTS(connection->handle, range.count, range.offset),
+        .missing_hint = CALL_PROMISED_BY("can_cache"),
+    });
+}
