@@ -126,11 +126,12 @@ $(foreach name,$(PLUGIN_NAMES),$(eval $(call PLUGIN_RULE,$(name))))
 
 tests: all $(B)/nbdlab-without-tls $(UNIT_TESTS) $(TEST_PLUGINS)
 
+# What a test includes, by a path with ../, is not to be linked once more.
 $(B)/tests/test_%: tests/unit/test_%.c $(B)/flags
 	@mkdir -p $(@D)
 	$(call say,CC  )
-	$(Q)$(CC) $(ALL_CFLAGS) -iquote src -iquote sh-plugin -Iinclude -MMD -MP -MF $@.d -o $@ \
-	 $(filter %.c,$^) $(ALL_LDFLAGS) -lm
+	$(Q)$(CC) $(ALL_CFLAGS) -iquote src -iquote sh-plugin -iquote plugins/shared -Iinclude -MMD -MP -MF $@.d -o $@ \
+	 $(filter-out tests/unit/../%,$(filter %.c,$^)) $(ALL_LDFLAGS) -lm
 
 $(B)/tests/plugins/%.so: tests/plugins/%.c $(B)/flags
 	@mkdir -p $(@D)
@@ -145,6 +146,8 @@ $(B)/examples/%.so: examples/%.c $(B)/flags
 # The modules that each unit test is linked with.
 $(B)/tests/test_status: sh-plugin/status.c
 $(B)/tests/test_sh_parse: sh-plugin/parse.c sh-plugin/buf.c
+$(B)/tests/test_map: tests/unit/map_stand_ins.c sh-plugin/map.c sh-plugin/map_table.c sh-plugin/map_parse.c sh-plugin/parse.c
+$(B)/tests/test_map_parse: sh-plugin/map_parse.c sh-plugin/parse.c
 $(B)/tests/test_parse: src/parse.c
 $(B)/tests/test_utf8: src/utf8.c
 $(B)/tests/test_sparse: src/sparse.c

@@ -10,7 +10,7 @@
 #ifndef MAP_PARSE_H
 #define MAP_PARSE_H
 
-#include <limits.h>
+#include <linux/limits.h> /* beside limits.h of ours, that of libc is hard to reach */
 #include <stdint.h>
 
 #include "parse.h"
