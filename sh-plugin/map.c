@@ -112,20 +112,28 @@ static int fail_part(const struct request *request, const struct part *part, int
                      name == NULL ? "an error" : name);
 }
 
+static int wait_for_delay(const struct map_entry *entry)
+{
+    uint32_t delay_ms = entry->range.delay_ms;
+
+    if (delay_ms == 0)
+        return 0;
+    nbdkit_debug("map: line %zu: waiting for %" PRIu32 " ms", entry->line, delay_ms);
+    return nbdkit_nanosleep(delay_ms / MILLISECONDS_PER_SECOND,
+                            delay_ms % MILLISECONDS_PER_SECOND * NANOSECONDS_PER_MILLISECOND);
+}
+
 /* What is done before the data of a part is touched: to wait, to fail. Returns 0 or -1. */
 static int enter_part(const struct request *request, const struct part *part)
 {
     if (part->entry == NULL)
         return 0;
-    const struct map_range *range = &part->entry->range;
-    if (range->delay_ms > 0 && nbdkit_nanosleep(range->delay_ms / MILLISECONDS_PER_SECOND,
-                                                range->delay_ms % MILLISECONDS_PER_SECOND *
-                                                    NANOSECONDS_PER_MILLISECOND) < 0)
+    if (wait_for_delay(part->entry) < 0)
         return -1;
-    if (range->kind != MAP_ERROR)
+    if (part->entry->range.kind != MAP_ERROR)
         return 0;
-    fail_part(request, part, range->error);
-    call_apply_effect(range->effect);
+    fail_part(request, part, part->entry->range.error);
+    call_apply_effect(part->entry->range.effect);
     return -1;
 }
 

@@ -217,6 +217,11 @@ int nbdkit_nanosleep(unsigned sec, unsigned nsec)
     return note("sleep %u.%03u", sec, nsec / 1000000);
 }
 
+void nbdkit_debug(const char *format, ...)
+{
+    (void)format;
+}
+
 void nbdkit_set_error(int error)
 {
     stand_ins_plugin_error = error;
