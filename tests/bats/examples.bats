@@ -252,6 +252,42 @@ EOT
     refuses "dir=$DIR/missing is not a folder" image.sh "$DIR/missing"
 }
 
+@test "patchwork.sh: a bad sector, a slow region, and a place that throws the client out" {
+    head -c 8M /dev/urandom >"$DIR/my disk.img"
+    serve sh "$EXAMPLES/patchwork.sh" "$DIR/my disk.img"
+    py <<'EOT'
+with open(os.environ["DIR"] + "/my disk.img", "rb") as file:
+    data = file.read()
+c = ready()
+M = 1 << 20
+assert c.read(0, M) == data[:M], "before the bad sector"
+same(c.errno(CMD_READ, M, 4096), EIO, "errno in it")
+same(c.errno(CMD_READ, 0, 2 * M), EIO, "errno of a read over it")
+assert c.read(M + 4096, M - 4096) == data[M + 4096:2 * M], "behind it"
+start = time.monotonic()
+assert c.read(2 * M, M) == data[2 * M:3 * M], "the slow region"
+assert time.monotonic() - start >= 0.2, "it is not slow"
+assert c.read(3 * M + 4096, 5 * M - 4096) == data[3 * M + 4096:], "the rest"
+c.write(4 * M, b"written", flags=FLAG_FUA)
+c.send_request(CMD_READ, 3 * M, 512)
+c.ending()
+EOT
+    stop
+    same "$(tail -c +$((4194304 + 1)) "$DIR/my disk.img" | head -c 7)" written
+    refuses "no file to serve: give file=PATH of a regular file of more than 4 MiB" patchwork.sh
+    refuses "unknown parameter 'colour': this disk takes file=PATH" patchwork.sh colour=red
+}
+
+@test "patchwork.sh: nbdkit, which asks for no map, serves it too" {
+    head -c 8M /dev/urandom >"$DIR/disk.img"
+    # shellcheck disable=SC2016 # the server's shell expands it
+    run nbdkit -U - sh "$EXAMPLES/patchwork.sh" "$DIR/disk.img" --run \
+        'qemu-io -f raw -c "write -P 7 1M 4k" -c "read -P 7 1M 4k" "$uri" &&
+         qemu-img compare -f raw -F raw "$DIR/disk.img" "$uri"' 3>&- 4>&-
+    [ "$status" -eq 0 ] || { echo "$output"; false; }
+    same "$(tail -c +1048577 "$DIR/disk.img" | head -c 4096 | tr -d '\007' | wc -c)" 0
+}
+
 compile_disconnect() {
     cc -Wall -Wextra -Werror -I "$TESTS/../include" -fPIC -shared \
         -o "$DIR/disconnect.so" "$EXAMPLES/disconnect.c"

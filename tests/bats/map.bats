@@ -621,3 +621,17 @@ EOT
     same "$(head -c 2 "$DISK/a")" Wa
     stop
 }
+
+@test "map: the manual's example does what it says" {
+    mkdir "$DIR/bin" "$DIR/my folder"
+    ln -s "$NBDLAB" "$DIR/bin/nbdlab"
+    cd "$DIR/my folder"
+    awk '/^\.\\" run: map/ { is_mine = 1 } /^\.Ed/ { is_mine = inside = 0 } inside { print }
+         is_mine && /^\.Bd/ { inside = 1 }' "$TESTS/../man/nbdlab-sh-plugin.3" |
+        sed 's/\\e/\\/g' >example.sh
+    PATH=$DIR/bin:$PATH run bash example.sh 3>&- 4>&-
+    [ "$status" -eq 0 ] || { echo "$output"; false; }
+    contains "$output" "wrote 4096/4096 bytes at offset 0"
+    contains "$output" "read failed: Input/output error"
+    contains "$output" "0000000 07 07 07 07"
+}
