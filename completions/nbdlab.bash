@@ -53,7 +53,7 @@ _nbdlab_keys() {
         printf '%s=\n' after_fork block_size cache can_cache can_extents can_fast_zero \
             can_flush can_fua can_multi_conn can_trim can_write can_zero close config \
             config_complete default_export dump_plugin export_description extents flush \
-            get_ready get_size is_rotational list_exports missing open pread preconnect \
+            get_ready get_size is_rotational list_exports map missing open pread preconnect \
             pwrite thread_model trim unload zero sh.timeout sh.grace
         ;;
     file) printf '%s\n' file= dir= cache= fadvise= ;;

@@ -22,6 +22,7 @@ case "$1" in
     open) echo "handle" ;;
     map)
         if [ -e "$DISK/map.sh" ]; then
+            # shellcheck disable=SC1091 # the test writes it
             . "$DISK/map.sh"
         elif [ -e "$DISK/map" ]; then
             cat "$DISK/map"
