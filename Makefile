@@ -152,6 +152,21 @@ $(B)/tests/test_parse: src/parse.c
 $(B)/tests/test_utf8: src/utf8.c
 $(B)/tests/test_sparse: src/sparse.c
 
+# The programs of the benchmark. They share with the server what is pure.
+LOAD_SOURCES = $(filter-out bench/bareloop.c,$(wildcard bench/*.c))
+BENCH = $(B)/bench/nbdload $(B)/bench/bareloop
+
+$(B)/bench/%.o: bench/%.c $(B)/flags
+	@mkdir -p $(@D)
+	$(call say,CC  )
+	$(Q)$(CC) $(ALL_CFLAGS) -iquote src -MMD -MP -c -o $@ $<
+
+$(B)/bench/nbdload: $(LOAD_SOURCES:%.c=$(B)/%.o) $(B)/src/parse.o
+$(B)/bench/bareloop: $(patsubst %,$(B)/bench/%.o,bareloop client fail) $(B)/src/parse.o
+$(BENCH):
+	$(call say,LINK)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ -lm
+
 # Prerequisites are installed first; the build itself is a second make, with
 # other flags and so in another folder.
 CHECK_B = build/$(or $(SANITIZE),check)
@@ -215,4 +230,4 @@ clean:
 	rm -rf --one-file-system build nbdlab
 
 -include $(wildcard $(B)/src/*.d $(B)/sh-plugin/*.d $(B)/plugins/*/*.d $(B)/tests/*.d \
- $(B)/tests/plugins/*.d $(B)/examples/*.d)
+ $(B)/tests/plugins/*.d $(B)/examples/*.d $(B)/bench/*.d)
