@@ -4,6 +4,8 @@
 #   make demo                 a tour with real clients
 #   make check                everything a change must pass
 #   make check SANITIZE=address,undefined     the same under sanitizers
+#   make bench                how fast it is beside nbdkit; ROWS=PATTERN runs some rows only
+#   make bench-check          can all rows of the benchmark be run, and is the data right?
 #   make peers-check          with newer clients, which ../shared/peers.sh installs
 #   make lint                 style and static analysis
 #   make TLS=0                without TLS, though GnuTLS is there
@@ -28,7 +30,7 @@ SANITIZE ?=
 TLS_ORIGIN := $(origin TLS)
 TLS ?= $(shell pkg-config --exists 'gnutls >= 3.6.4' 2>/dev/null && echo 1 || echo 0)
 TLS := $(TLS)
-ifeq ($(TLS)$(TLS_ORIGIN)$(filter check demo lint clean,$(MAKECMDGOALS)),0undefined)
+ifeq ($(TLS)$(TLS_ORIGIN)$(filter check demo lint clean bench bench-check,$(MAKECMDGOALS)),0undefined)
 $(info pkg-config finds no GnuTLS (Debian's libgnutls28-dev), so the program will know no TLS.)
 endif
 ifeq ($(TLS),1)
@@ -68,12 +70,13 @@ file_SOURCES = $(wildcard plugins/file/*.c) $(SHARED)
 PLUGIN_NAMES = $(if $(wildcard sh-plugin/sh.c),sh eval) memory file
 PLUGINS = $(PLUGIN_NAMES:%=$(B)/plugins/nbdkit-%-plugin.so)
 
+BENCH = $(patsubst %,$(B)/bench/%,nbdload bareloop firstreply heavy.so)
 UNIT_TESTS = $(patsubst tests/unit/%.c,$(B)/tests/%,$(wildcard tests/unit/test_*.c))
 TEST_PLUGINS = $(patsubst tests/plugins/%.c,$(B)/tests/plugins/%.so,$(wildcard tests/plugins/*.c)) \
                $(patsubst examples/%.c,$(B)/examples/%.so,$(wildcard examples/*.c))
 
 .DELETE_ON_ERROR:
-.PHONY: all tests check peers-check demo lint install install-man clean
+.PHONY: all tests check peers-check bench bench-check bench-programs demo lint install install-man clean
 
 all: $(B)/nbdlab $(PLUGINS) $(if $(filter build,$(B)),nbdlab)
 
@@ -124,7 +127,7 @@ $(B)/plugins/nbdkit-$(1)-plugin.so: $$($(1)_SOURCES:%.c=$(B)/%.o)
 endef
 $(foreach name,$(PLUGIN_NAMES),$(eval $(call PLUGIN_RULE,$(name))))
 
-tests: all $(B)/nbdlab-without-tls $(UNIT_TESTS) $(TEST_PLUGINS)
+tests: all $(BENCH) $(B)/nbdlab-without-tls $(UNIT_TESTS) $(TEST_PLUGINS)
 
 # What a test includes, by a path with ../, is not to be linked once more.
 $(B)/tests/test_%: tests/unit/test_%.c $(B)/flags
@@ -153,19 +156,25 @@ $(B)/tests/test_utf8: src/utf8.c
 $(B)/tests/test_sparse: src/sparse.c
 
 # The programs of the benchmark. They share with the server what is pure.
-LOAD_SOURCES = $(filter-out bench/bareloop.c,$(wildcard bench/*.c))
-BENCH = $(B)/bench/nbdload $(B)/bench/bareloop
+bench-programs: $(BENCH)
 
 $(B)/bench/%.o: bench/%.c $(B)/flags
 	@mkdir -p $(@D)
 	$(call say,CC  )
 	$(Q)$(CC) $(ALL_CFLAGS) -iquote src -MMD -MP -c -o $@ $<
 
-$(B)/bench/nbdload: $(LOAD_SOURCES:%.c=$(B)/%.o) $(B)/src/parse.o
-$(B)/bench/bareloop: $(patsubst %,$(B)/bench/%.o,bareloop client fail) $(B)/src/parse.o
-$(BENCH):
+$(B)/bench/nbdload: $(patsubst %,$(B)/bench/%.o,nbdload arguments blocks latency outbox pattern \
+                      replies slots traffic)
+$(B)/bench/bareloop: $(B)/bench/bareloop.o
+$(B)/bench/firstreply: $(B)/bench/firstreply.o $(B)/bench/latency.o
+$(filter-out %.so,$(BENCH)): $(B)/bench/client.o $(B)/bench/fail.o $(B)/src/parse.o
 	$(call say,LINK)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ -lm
+
+$(B)/bench/heavy.so: bench/heavy.c $(B)/flags
+	@mkdir -p $(@D)
+	$(call say,CC  )
+	$(Q)$(CC) $(PLUGIN_CFLAGS) -shared -o $@ $< $(ALL_LDFLAGS)
 
 # Prerequisites are installed first; the build itself is a second make, with
 # other flags and so in another folder.
@@ -183,6 +192,12 @@ peers-check:
 	$(MAKE) B=$(CHECK_B) WERROR=-Werror tests
 	PEERS=$(abspath $(PEERS)) NBDLAB=$(CURDIR)/$(CHECK_B)/nbdlab BUILD=$(CURDIR)/$(CHECK_B) \
 	 SANITIZE=$(SANITIZE) tests/run
+
+ROWS ?=
+bench bench-check:
+	scripts/need bench
+	$(MAKE) all bench-programs
+	/usr/bin/python3 -B bench/run.py --build $(B) --rows '$(ROWS)' $(if $(filter %-check,$@),--check)
 
 demo:
 	scripts/need demo

@@ -44,9 +44,10 @@ static const char help[] =
     "      --help               this text\n"
     "\n"
     "Sizes may end in k, m, g and so on. One line comes out: how many requests were answered in\n"
-    "the measured time, how many and how many bytes a second that is, and the time from sending\n"
-    "a request to its reply in microseconds: the mean, percentiles and the longest. A server that\n"
-    "answers with an error, or wrongly, ends it with a message and status 1.\n";
+    "the measured time, which goes on to the next reply, how many and how many bytes a second\n"
+    "that is, and the time from sending a request to its reply in microseconds: the mean,\n"
+    "percentiles and the longest. A server that answers with an error, or wrongly, ends it with\n"
+    "a message and status 1.\n";
 
 enum {
     OPTION_RANGE = 256,

@@ -85,9 +85,18 @@ static void shake_hands(int fd)
     answer_go(fd);
 }
 
+/* A client may leave without reading its replies; receiving will tell. */
 static void flush_out(struct loop *loop)
 {
-    client_send(loop->fd, loop->out, loop->out_bytes);
+    size_t sent = 0;
+
+    while (sent < loop->out_bytes) {
+        ssize_t count = send(loop->fd, loop->out + sent, loop->out_bytes - sent, MSG_NOSIGNAL);
+
+        if (count < 0)
+            break;
+        sent += (size_t)count;
+    }
     loop->out_bytes = 0;
 }
 
@@ -205,7 +214,7 @@ int main(int argc, char **argv)
     int listen_fd;
 
     if (argc != 3)
-        fail("usage: bareloop SOCKET SIZE");
+        fail("usage: bareloop SOCKET SIZE; it says 'ready' when it listens");
     wrong = parse_size(argv[2], &bytes);
     if (wrong != NULL)
         fail("%s: %s", argv[2], wrong);
@@ -213,6 +222,8 @@ int main(int argc, char **argv)
     disk = fail_calloc(1, disk_bytes);
     memset(disk, 1, disk_bytes); /* so that pages are there when they are measured */
     listen_fd = listen_unix(argv[1]);
+    puts("ready");
+    fflush(stdout);
     for (;;) {
         int fd = accept(listen_fd, NULL, NULL);
         pthread_t thread;

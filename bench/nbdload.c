@@ -18,7 +18,6 @@
 #include "latency.h"
 #include "traffic.h"
 
-#define NS_PER_S 1e9
 #define NS_PER_US 1e3
 
 static pthread_barrier_t barrier;
@@ -53,7 +52,7 @@ static uint64_t count_blocks(const struct arguments *arguments, const struct cli
     return bytes / arguments->block_bytes;
 }
 
-/* Connections share the disk, but where they fill it or verify its data each has its part. */
+/* Each connection has its part of the disk. Where there are not enough blocks they share all. */
 static void give_blocks(const struct arguments *arguments, struct traffic *traffic, unsigned index)
 {
     uint64_t all = count_blocks(arguments, &traffic->client);
@@ -64,7 +63,7 @@ static void give_blocks(const struct arguments *arguments, struct traffic *traff
         fail("to verify data, each connection needs a block for each request in flight: %u "
              "blocks, and has %" PRIu64,
              arguments->depth, part);
-    if (arguments->must_verify || part > 0)
+    if (part > 0)
         blocks_init(&traffic->blocks, index * part, part + left_over, index, arguments->is_random,
                     arguments->must_verify);
     else
@@ -101,14 +100,12 @@ static void run_all(struct traffic *traffic, unsigned count)
     free(threads);
 }
 
-static void show_result(const struct arguments *arguments, const struct latency *latency)
+static void show_result(const struct arguments *arguments, const struct latency *latency,
+                        double per_s)
 {
-    double seconds = (double)arguments->seconds_ns / NS_PER_S;
-    double per_s = seconds > 0 ? (double)latency->total / seconds : 0;
-
-    printf("requests=%" PRIu64 " seconds=%g requests_per_s=%.1f bytes_per_s=%.0f mean_us=%.1f "
+    printf("requests=%" PRIu64 " requests_per_s=%.1f bytes_per_s=%.0f mean_us=%.1f "
            "p50_us=%.1f p90_us=%.1f p99_us=%.1f p999_us=%.1f max_us=%.1f verified=%s\n",
-           latency->total, seconds, per_s, per_s * arguments->block_bytes,
+           latency->total, per_s, per_s * arguments->block_bytes,
            latency_mean_ns(latency) / NS_PER_US,
            (double)latency_percentile_ns(latency, 50) / NS_PER_US,
            (double)latency_percentile_ns(latency, 90) / NS_PER_US,
@@ -123,6 +120,7 @@ static void measure(const struct arguments *arguments)
 {
     struct traffic *traffic = fail_calloc(arguments->connections, sizeof *traffic);
     struct latency *latency = fail_calloc(1, sizeof *latency);
+    double per_s = 0;
 
     for (unsigned i = 0; i < arguments->connections; i++) {
         traffic[i].arguments = arguments;
@@ -133,9 +131,10 @@ static void measure(const struct arguments *arguments)
     run_all(traffic, arguments->connections);
     for (unsigned i = 0; i < arguments->connections; i++) {
         latency_merge(latency, &traffic[i].latency);
+        per_s += traffic_rate(&traffic[i]);
         traffic_free(&traffic[i]);
     }
-    show_result(arguments, latency);
+    show_result(arguments, latency, per_s);
     free(latency);
     free(traffic);
 }

@@ -12,14 +12,32 @@
 #include "fail.h"
 #include "pattern.h"
 
+/*
+ * The measured time is from a reply to a reply, the first ones after `start_ns` and `end_ns`: what
+ * is counted in between was answered in just this time, however slow the server is.
+ */
+static void count_reply(struct traffic *traffic, const struct slot *slot)
+{
+    uint64_t now_ns = traffic->now_ns;
+
+    if (now_ns < traffic->start_ns)
+        return;
+    if (traffic->first_ns == 0)
+        traffic->first_ns = now_ns;
+    if (now_ns > traffic->first_ns &&
+        (traffic->last_ns < traffic->end_ns || now_ns == traffic->last_ns)) {
+        latency_add(&traffic->latency, now_ns - slot->sent_ns);
+        traffic->last_ns = now_ns;
+    }
+}
+
 /* Called by `replies` for a request that has been answered. */
 static void finish(void *context, struct slot *slot)
 {
     struct traffic *traffic = context;
 
-    if (traffic->pass == TRAFFIC_MEASURE && traffic->now_ns >= traffic->start_ns &&
-        traffic->now_ns < traffic->end_ns)
-        latency_add(&traffic->latency, traffic->now_ns - slot->sent_ns);
+    if (traffic->pass == TRAFFIC_MEASURE)
+        count_reply(traffic, slot);
     blocks_release(&traffic->blocks, slot->block);
     slots_release(&traffic->slots, slot);
 }
@@ -103,7 +121,7 @@ static void add_request(struct traffic *traffic)
 
 static bool is_over(const struct traffic *traffic)
 {
-    return traffic->pass == TRAFFIC_MEASURE ? traffic->now_ns >= traffic->end_ns
+    return traffic->pass == TRAFFIC_MEASURE ? traffic->last_ns >= traffic->end_ns
                                             : traffic->left == 0;
 }
 
@@ -131,6 +149,13 @@ static bool wait_for_server(const struct traffic *traffic)
     if (poll(&poller, 1, -1) < 0 && errno != EINTR)
         fail_errno("cannot wait for the server");
     return poller.revents & (POLLIN | POLLHUP | POLLERR);
+}
+
+double traffic_rate(const struct traffic *traffic)
+{
+    if (traffic->last_ns == 0)
+        return 0;
+    return (double)traffic->latency.total * 1e9 / (double)(traffic->last_ns - traffic->first_ns);
 }
 
 void traffic_run(struct traffic *traffic, enum traffic_pass pass)

@@ -16,7 +16,7 @@
 
 enum traffic_pass {
     TRAFFIC_FILL,      /* writes each block once */
-    TRAFFIC_MEASURE,   /* until `end_ns`, as the arguments say */
+    TRAFFIC_MEASURE,   /* to `end_ns` and a reply longer, as the arguments say */
     TRAFFIC_READ_BACK, /* reads each block once */
 };
 
@@ -25,7 +25,7 @@ struct traffic {
     struct client client;
     struct blocks blocks;
     struct latency latency; /* of what was answered in the measured time */
-    /* Set before TRAFFIC_MEASURE: when the measured time begins and ends. */
+    /* Set before TRAFFIC_MEASURE: when to begin and to end. */
     uint64_t start_ns;
     uint64_t end_ns;
 
@@ -37,6 +37,9 @@ struct traffic {
     enum traffic_pass pass;
     uint64_t left;   /* blocks, in a pass through all */
     uint64_t now_ns; /* when something was last received */
+    /* The replies that the measured time is from and to. */
+    uint64_t first_ns;
+    uint64_t last_ns;
 };
 
 /* For a client and blocks that have been set; the arguments must outlive it. */
@@ -47,5 +50,8 @@ void traffic_free(struct traffic *traffic);
 
 /* Returns when each request has been answered, and well; otherwise the process ends. */
 void traffic_run(struct traffic *traffic, enum traffic_pass pass);
+
+/* Returns the requests per second that were answered in the measured time, 0 if there was none. */
+double traffic_rate(const struct traffic *traffic);
 
 #endif
