@@ -12,19 +12,19 @@
 #include <string.h>
 #include <unistd.h>
 
-static void fail_with(const char *format, va_list arguments, const char *reason)
-    __attribute__((__format__(printf, 1, 0), __noreturn__));
+static void say(const char *format, va_list arguments, const char *colon, const char *reason)
+    __attribute__((__format__(printf, 1, 0)));
 
-static void fail_with(const char *format, va_list arguments, const char *reason)
+/* The first thread that comes here is the last to go on. */
+static void say(const char *format, va_list arguments, const char *colon, const char *reason)
 {
     static atomic_flag has_failed = ATOMIC_FLAG_INIT;
 
     while (atomic_flag_test_and_set(&has_failed))
-        pause(); /* another thread's _exit() ends this one */
+        pause(); /* the other one's _exit() ends this one */
     fprintf(stderr, "%s: error: ", program_invocation_short_name);
     vfprintf(stderr, format, arguments);
-    fprintf(stderr, "%s%s\n", reason == NULL ? "" : ": ", reason == NULL ? "" : reason);
-    _exit(EXIT_FAILURE);
+    fprintf(stderr, "%s%s\n", colon, reason);
 }
 
 void fail(const char *format, ...)
@@ -32,7 +32,9 @@ void fail(const char *format, ...)
     va_list arguments;
 
     va_start(arguments, format);
-    fail_with(format, arguments, NULL);
+    say(format, arguments, "", "");
+    va_end(arguments);
+    _exit(EXIT_FAILURE);
 }
 
 void fail_errno(const char *format, ...)
@@ -41,7 +43,9 @@ void fail_errno(const char *format, ...)
     va_list arguments;
 
     va_start(arguments, format);
-    fail_with(format, arguments, reason);
+    say(format, arguments, ": ", reason);
+    va_end(arguments);
+    _exit(EXIT_FAILURE);
 }
 
 void *fail_calloc(size_t count, size_t bytes)

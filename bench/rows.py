@@ -7,8 +7,7 @@ A command's words may name {nbdlab}, {nbdkit}, {theirs} (nbdkit's folder of plug
 
 from dataclasses import dataclass, field
 
-SMALL_DISK = "16M"   # of the scripts
-DISK = "64M"
+DISK = "64M"   # of the C plugins
 
 
 @dataclass
@@ -125,25 +124,25 @@ GROUPS = [
           nbdlab("sh", DD), nbdkit("sh", DD),
           [*script_rows("spawn, dd", 1.0, "a bash script that uses dd, 4 KiB reads, depth 1"),
            *both("spawn, dd, 1 MiB", "the same, 1 MiB reads", block_kib=1024, floor=2.0)],
-          fills=True, time_ms=600),
+          fills=True, time_ms=500),
     Group("spawn: 512 MiB in the server, beside our own without",
           nbdlab("sh", DD, LD_PRELOAD=HEAVY),
           Side("nbdlab without", ["{nbdlab}", "sh", DD]),
           [Row("spawn, dd, 512 MiB touched, beside none", floor=0.95)],
-          time_ms=600),
+          time_ms=500),
     Group("spawn: 512 MiB in both servers",
           nbdlab("sh", DD, LD_PRELOAD=HEAVY), nbdkit("sh", DD, LD_PRELOAD=HEAVY),
-          [Row("spawn, dd, 512 MiB touched in both")], time_ms=600),
+          [Row("spawn, dd, 512 MiB touched in both")], time_ms=500),
     Group("workers: the same bash script",
           nbdlab("sh", DD, "sh.process=worker"), nbdkit("sh", DD),
           script_rows("worker, dd", 1.7, "the same script with sh.process=worker, 4 KiB reads, depth 1"),
-          fills=True, time_ms=600),
+          fills=True, time_ms=500),
     Group("workers: a script of builtins",
           nbdlab("sh", BUILTINS, "sh.process=worker"), nbdkit("sh", BUILTINS),
           [Row("worker, builtins, 4 KiB, depth 1, reads", floor=3.0,
                quote="a script of shell builtins with sh.process=worker"),
            Row("worker, builtins, 4 KiB, depth 8, reads", depth=8, floor=3.0)],
-          keeps=False, time_ms=600),
+          keeps=False, time_ms=500),
     Group("map: beside our own file plugin",
           nbdlab("sh", "{disks}/map.sh", BENCH_FILE="{files}/{side}"),
           Side("nbdlab file", ["{nbdlab}", "file", "{files}/{side}"]),

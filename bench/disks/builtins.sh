@@ -5,7 +5,7 @@
 
 case "$1" in
     thread_model) echo parallel ;;
-    get_size) echo 16M ;;
+    get_size) echo 4M ;;
     can_multi_conn) exit 0 ;;
     pread) printf "%${3}s" '' ;;
     *) exit 2 ;;
