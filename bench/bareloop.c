@@ -164,7 +164,7 @@ static ssize_t receive_some(struct loop *loop)
     ssize_t count;
 
     if (loop->write_bytes > IN_BYTES / 2) {
-        count = recv(loop->fd, loop->write_at, loop->write_bytes, 0);
+        count = recv(loop->fd, loop->write_at, loop->write_bytes, MSG_WAITALL);
         if (count > 0) {
             loop->write_at += count;
             loop->write_bytes -= (size_t)count;

@@ -9,8 +9,9 @@ import subprocess
 
 from rows import is_less_better
 
-WIDTHS = (46, 11, 11, 20, 6, 25, 6)
-HEADS = ("row", "ours", "peer", "ours / peer", "floor", "of the bare loop", "")
+HEADS = ("row", "ours", "peer", "ours / peer", "floor", "bare loop", "ours / bare loop", "floors are")
+WIDTHS = (46, 11, 11, 20, 6, 11, 25, 10)
+LOAD_BEFORE = os.getloadavg()[0]
 
 
 def spread(values):
@@ -41,11 +42,8 @@ def format_floor(row):
 
 
 def format_limit(result):
-    shares = ratios(result, "bare")
-    if not shares:
-        return ""
     floor = result.row.limit_floor
-    return spread(shares) + (f", ≥ {floor:g}" if floor else "")
+    return spread(ratios(result, "bare")) + (f", ≥ {floor:g}" if floor else "")
 
 
 def is_below(result):
@@ -72,10 +70,12 @@ def cells(result):
     """The texts of a line of the table."""
     if not is_measured(result):
         reason = result.reason or "nothing was answered in the time"
-        return (result.row.name, "", "", f"not available: {reason}", "", "", "")
+        return (result.row.name, "", "", f"not available: {reason}", "", "", "", "")
+    has_limit = bool(ratios(result, "bare"))
     return (result.row.name, format_median(result, "ours"), format_median(result, "peer"),
-            spread(ratios(result, "peer")), format_floor(result.row), format_limit(result),
-            verdict(result))
+            spread(ratios(result, "peer")), format_floor(result.row),
+            format_median(result, "bare") if has_limit else "",
+            format_limit(result) if has_limit else "", verdict(result))
 
 
 def show_line(texts):
@@ -116,14 +116,11 @@ def read_field(path, name):
 def describe_machine(place_names):
     memory_gib = int(read_field("/proc/meminfo", "MemTotal").split()[0]) / (1 << 20)
     return [
-        ("date", datetime.date.today().isoformat()),
-        ("processor", f"{read_field('/proc/cpuinfo', 'model name')}, {os.cpu_count()} cores"),
-        ("memory", f"{memory_gib:.0f} GiB"),
-        ("kernel", platform.release()),
-        ("nbdlab", first_line(place_names["nbdlab"], "--version")),
-        ("nbdkit", first_line(place_names["nbdkit"], "--version")),
-        ("gcc", first_line("gcc", "--version")),
-        ("bash", first_line("bash", "--version")),
+        f"- {datetime.date.today().isoformat()}, load of the machine before: {LOAD_BEFORE:.1f}",
+        f"- {read_field('/proc/cpuinfo', 'model name')}, {os.cpu_count()} cores, "
+        f"{memory_gib:.0f} GiB, Linux {platform.release()}",
+        *(f"- {first_line(program, '--version')}"
+          for program in (place_names["nbdlab"], place_names["nbdkit"], "gcc", "bash")),
     ]
 
 
@@ -145,9 +142,8 @@ def quote_lines(results):
 
 
 def write(root, place_names, results):
-    machine = describe_machine(place_names)
-    lines = [f"- {name}: {text}" for name, text in machine] + [""]
-    lines += as_markdown([head or "floor is" for head in HEADS], map(cells, results))
+    lines = describe_machine(place_names) + [""]
+    lines += as_markdown(HEADS, map(cells, results))
     replace_part(os.path.join(root, "bench", "RESULTS.md"), "table", lines)
-    quoted = as_markdown(("", "nbdlab", "nbdkit", "ratio"), quote_lines(results))
+    quoted = as_markdown(("what", "nbdlab", "nbdkit", "ratio"), quote_lines(results))
     replace_part(os.path.join(root, "README.md"), "benchmark", quoted)

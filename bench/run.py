@@ -15,11 +15,13 @@ import resource
 import signal
 import sys
 import tempfile
+import time
 
 import report
 from rows import DISK, GROUPS
 from servers import BareLoop, NotAvailable, Place, Server, measure_start
 
+START_S = time.monotonic()
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 
@@ -164,7 +166,8 @@ def finish(place, results, is_all):
         report.write(ROOT, place.names, results)
     missing = [result for result in results if result.reason]
     low = [result for result in results if not result.reason and report.is_below(result)]
-    print(f"{len(results)} rows: {len(low)} beyond their floor, {len(missing)} not available")
+    print(f"{len(results)} rows in {time.monotonic() - START_S:.0f} s: {len(low)} beyond their floor, "
+          f"{len(missing)} not available")
     return 1 if missing else 0
 
 
