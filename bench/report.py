@@ -9,7 +9,8 @@ import subprocess
 
 from rows import is_less_better
 
-HEADS = ("row", "ours", "peer", "ours / peer", "floor", "bare loop", "ours / bare loop", "floors are")
+HEADS = ("row", "ours", "peer", "ours / peer", "floor", "bare loop", "ours / bare loop",
+         "floors are")
 WIDTHS = (46, 11, 11, 20, 6, 11, 25, 10)
 LOAD_BEFORE = os.getloadavg()[0]
 

@@ -12,9 +12,7 @@ DISK = "64M"   # of the C plugins
 
 @dataclass
 class Side:
-    """A server: the name for the table, its command without the options for the socket, and
-    what it has in its environment."""
-    label: str
+    """A server: its command without the options for the socket, and its environment."""
     command: list
     environment: dict = field(default_factory=dict)
 
@@ -83,11 +81,11 @@ def script_rows(name, floor, quote):
 
 
 def nbdlab(*words, **environment):
-    return Side("nbdlab", ["{nbdlab}", *words], environment)
+    return Side(["{nbdlab}", *words], environment)
 
 
 def nbdkit(*words, **environment):
-    return Side("nbdkit", ["{nbdkit}", *words], environment)
+    return Side(["{nbdkit}", *words], environment)
 
 
 MEMORY = "{theirs}/nbdkit-memory-plugin.so"
@@ -95,6 +93,8 @@ NULL = "{theirs}/nbdkit-null-plugin.so"
 DD = "{disks}/dd.sh"
 BUILTINS = "{disks}/builtins.sh"
 HEAVY = "{bench}/heavy.so"
+
+BARE_LOOP = Side(["{bench}/bareloop", DISK])
 
 GROUPS = [
     Group("nbdkit's memory plugin in both",
@@ -127,7 +127,7 @@ GROUPS = [
           fills=True, time_ms=500),
     Group("spawn: 512 MiB in the server, beside our own without",
           nbdlab("sh", DD, LD_PRELOAD=HEAVY),
-          Side("nbdlab without", ["{nbdlab}", "sh", DD]),
+          nbdlab("sh", DD),
           [Row("spawn, dd, 512 MiB touched, beside none", floor=0.95)],
           time_ms=500),
     Group("spawn: 512 MiB in both servers",
@@ -135,7 +135,8 @@ GROUPS = [
           [Row("spawn, dd, 512 MiB touched in both")], time_ms=500),
     Group("workers: the same bash script",
           nbdlab("sh", DD, "sh.process=worker"), nbdkit("sh", DD),
-          script_rows("worker, dd", 1.7, "the same script with sh.process=worker, 4 KiB reads, depth 1"),
+          script_rows("worker, dd", 1.7,
+                      "the same with sh.process=worker, 4 KiB reads, depth 1"),
           fills=True, time_ms=500),
     Group("workers: a script of builtins",
           nbdlab("sh", BUILTINS, "sh.process=worker"), nbdkit("sh", BUILTINS),
@@ -145,8 +146,8 @@ GROUPS = [
           keeps=False, time_ms=500),
     Group("map: beside our own file plugin",
           nbdlab("sh", "{disks}/map.sh", BENCH_FILE="{files}/{side}"),
-          Side("nbdlab file", ["{nbdlab}", "file", "{files}/{side}"]),
-          both("map to a file, 4 KiB, depth 64", depth=64, floor=0.8),
+          nbdlab("file", "{files}/{side}"),
+          both("map, beside our file plugin, depth 64", depth=64, floor=0.8),
           fills=True),
     Group("start to first reply: memory",
           nbdlab("memory", DISK), nbdkit("memory", DISK),

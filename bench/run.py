@@ -18,7 +18,7 @@ import tempfile
 import time
 
 import report
-from rows import DISK, GROUPS
+from rows import BARE_LOOP, GROUPS
 from servers import BareLoop, NotAvailable, Place, Server, measure_start
 
 START_S = time.monotonic()
@@ -89,7 +89,7 @@ def measure_pair(plan, place, group, results, number):
             for server in servers.values():
                 server.load("--fill", "--block-size=1M", "--depth=4", "--time=0")
         if group.has_limit:
-            servers["bare"] = stack.enter_context(BareLoop(place, DISK))
+            servers["bare"] = stack.enter_context(BareLoop(place, "bare", BARE_LOOP))
         measure_load(plan, group, results, servers, number)
 
 
@@ -166,8 +166,8 @@ def finish(place, results, is_all):
         report.write(ROOT, place.names, results)
     missing = [result for result in results if result.reason]
     low = [result for result in results if not result.reason and report.is_below(result)]
-    print(f"{len(results)} rows in {time.monotonic() - START_S:.0f} s: {len(low)} beyond their floor, "
-          f"{len(missing)} not available")
+    print(f"{len(results)} rows in {time.monotonic() - START_S:.0f} s: "
+          f"{len(low)} miss their floor, {len(missing)} not available")
     return 1 if missing else 0
 
 
@@ -199,6 +199,9 @@ def main():
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     plan = Plan(arguments.check)
+    if not plan.is_short and report.LOAD_BEFORE > os.cpu_count() / 2:
+        print(f"note: others are busy on this machine (load {report.LOAD_BEFORE:.1f}); "
+              "the figures will not be worth much", file=sys.stderr)
     with make_place(arguments.build) as place:
         results = measure_all(plan, place, arguments.pattern)
         if arguments.check:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Starting and ending what is measured, and measuring it."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -41,9 +42,12 @@ def find_plugins():
 
 
 def run_tool(words):
-    """Runs one of our programs; returns its line as a dict of numbers."""
-    done = subprocess.run(words, capture_output=True, text=True, stdin=subprocess.DEVNULL,
-                          timeout=BOUND_S)
+    """Runs one of our programs; returns its line as a dict."""
+    try:
+        done = subprocess.run(words, capture_output=True, text=True, stdin=subprocess.DEVNULL,
+                              timeout=BOUND_S)
+    except subprocess.TimeoutExpired:
+        raise NotAvailable(f"no end of {' '.join(words)} within {BOUND_S} s") from None
     if done.returncode != 0:
         errors = [line for line in done.stderr.splitlines() if ": error: " in line]
         raise NotAvailable("; ".join(errors) or f"{words[0]} ended with status {done.returncode}")
@@ -58,18 +62,19 @@ class Server:
         self.socket = os.path.join(place.folder, f"{name}.sock")
         self.pid_file = os.path.join(place.folder, f"{name}.pid")
         self.log = os.path.join(place.folder, f"{name}.log")
-        self.words = [place.fill_in(name, word) for word in side.command]
-        self.words[1:1] = ["-f", "-U", self.socket]
+        self.words = self.add_options([place.fill_in(name, word) for word in side.command])
         self.environment = dict(os.environ, TMPDIR=place.folder)
         for key, value in side.environment.items():
             self.environment[key] = place.fill_in(name, value)
         self.process = None
 
+    def add_options(self, words):
+        return [words[0], "-f", "-U", self.socket, "-P", self.pid_file, *words[1:]]
+
     def start(self):
-        words = [self.words[0], "-P", self.pid_file, *self.words[1:]]
         with open(self.log, "w") as log:
-            self.process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                                            env=self.environment)
+            self.process = subprocess.Popen(self.words, stdin=subprocess.DEVNULL, stdout=log,
+                                            stderr=log, env=self.environment)
         self.wait_until(lambda: os.path.exists(self.pid_file) and os.path.getsize(self.pid_file))
 
     def wait_until(self, is_up):
@@ -139,12 +144,10 @@ class Server:
 
 
 class BareLoop(Server):
-    def __init__(self, place, size):
-        super().__init__(place, "bare", BareLoop)
-        self.words = [place.tool("bareloop"), self.socket, size]
+    """The limit; it has a command line of its own, and no pid file."""
 
-    command = ["bareloop"]
-    environment = {}
+    def add_options(self, words):
+        return [words[0], self.socket, *words[1:]]
 
     def start(self):
         with open(self.log, "w") as log:
@@ -157,10 +160,23 @@ class BareLoop(Server):
 def measure_start(place, name, side):
     """Microseconds from the start of a server to its first reply."""
     server = Server(place, name, side)
-    done = subprocess.run([place.tool("firstreply"), server.socket, *server.words],
-                          capture_output=True, text=True, stdin=subprocess.DEVNULL,
-                          timeout=BOUND_S, env=server.environment)
-    server.end()
-    if done.returncode != 0:
-        raise NotAvailable(done.stderr.strip().splitlines()[-1])
-    return float(done.stdout.split("=")[1])
+    with subprocess.Popen([place.tool("firstreply"), server.socket, *server.words],
+                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                          text=True, env=server.environment, start_new_session=True) as first:
+        try:
+            answer, errors = first.communicate(timeout=BOUND_S)
+        except subprocess.TimeoutExpired:
+            raise NotAvailable(f"no first reply within {BOUND_S} s") from None
+        finally:
+            if first.returncode != 0:
+                end_group(first.pid)
+            server.end()
+    if first.returncode != 0:
+        raise NotAvailable("; ".join(line for line in errors.splitlines() if ": error: " in line))
+    return float(answer.split("=")[1])
+
+
+def end_group(leader_pid):
+    """Ends a program with the server that it has started and not ended."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(leader_pid, signal.SIGTERM)
