@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * One call of the script, from its arguments to its result. Owns nothing; any
- * thread enters it. Calls program, spawn, status, parse, diagnose, and the
+ * thread enters it. Calls program, worker, spawn, status, parse, diagnose, and the
  * server: nbdkit_shutdown and nbdkit_disconnect are called here and nowhere else.
  */
 #include <errno.h>
@@ -20,6 +20,7 @@
 #include "program.h"
 #include "spawn.h"
 #include "text.h"
+#include "worker.h"
 
 #define ERRORS_MAX 65536 /* bytes of stderr that are kept */
 #define ARGV_MAX (PROGRAM_WORDS_MAX + 1 + CALL_ARGUMENTS_MAX + 1)
@@ -152,7 +153,7 @@ enum status_result call_run(const struct call *call)
         return STATUS_ERROR;
     }
     fill_argv(call, argv + words);
-    int error = spawn_run(&job, &end);
+    int error = worker_run(call->method, argv + words, &job, &end) ? 0 : spawn_run(&job, &end);
     if (error != 0) {
         diagnose_log_exec(call->method, error);
         return fail_with(EIO);

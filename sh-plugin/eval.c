@@ -2,8 +2,9 @@
 /*
  * The eval plugin: a disk whose methods are shell fragments of the command
  * line. Owns the fragments, set while the server is configured. Calls methods,
- * ask and limits.
+ * ask and process.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,8 +12,8 @@
 #include <nbdkit-plugin.h>
 
 #include "ask.h"
-#include "limits.h"
 #include "methods.h"
+#include "process.h"
 #include "program.h"
 
 #define THREAD_MODEL NBDKIT_THREAD_MODEL_PARALLEL
@@ -50,16 +51,18 @@ static struct fragment {
     { "open", NULL },
     { "pread", NULL },
     { "preconnect", NULL },
+    { "process_model", NULL },
     { "pwrite", NULL },
     { "thread_model", NULL },
     { "trim", NULL },
     { "unload", NULL },
     { "zero", NULL },
 };
+#define FRAGMENT_COUNT (sizeof(fragments) / sizeof(fragments[0]))
 
 static struct fragment *find_fragment(const char *method)
 {
-    for (size_t i = 0; i < sizeof(fragments) / sizeof(fragments[0]); i++)
+    for (size_t i = 0; i < FRAGMENT_COUNT; i++)
         if (strcmp(fragments[i].method, method) == 0)
             return &fragments[i];
     return NULL;
@@ -86,6 +89,39 @@ size_t program_get_words(const char *method, const char *words[PROGRAM_WORDS_MAX
     return 5;
 }
 
+enum program_fitness program_find_shell(struct shell *shell)
+{
+    shell_set_default(shell);
+    return PROGRAM_FIT;
+}
+
+/* Fragment number i is the template's argument i + 1. */
+size_t program_get_template_words(const char *words[PROGRAM_TEMPLATE_WORDS_MAX])
+{
+    _Static_assert(FRAGMENT_COUNT < PROGRAM_TEMPLATE_WORDS_MAX, "they fit");
+
+    words[0] = "eval"; /* $0 */
+    for (size_t i = 0; i < FRAGMENT_COUNT; i++)
+        words[i + 1] = fragments[i].text == NULL ? "" : fragments[i].text;
+    return FRAGMENT_COUNT + 1;
+}
+
+const char *program_get_template_run(void)
+{
+    return "eval \"unset nbdlab_f;$nbdlab_f\"";
+}
+
+bool program_get_prepare(const char *method, char prepare[PROGRAM_PREPARE_MAX])
+{
+    const struct fragment *fragment =
+        find_fragment(program_is_defined(method) ? method : "missing");
+
+    if (fragment->text == NULL)
+        return false;
+    snprintf(prepare, PROGRAM_PREPARE_MAX, "nbdlab_f=${%zu};", (size_t)(fragment - fragments) + 1);
+    return true;
+}
+
 const char *program_get_name(void)
 {
     return "eval";
@@ -93,7 +129,7 @@ const char *program_get_name(void)
 
 static int config(const char *key, const char *value)
 {
-    int taken = limits_set_parameter(key, value);
+    int taken = process_set_parameter(key, value);
     struct fragment *fragment = find_fragment(key);
 
     if (taken != 0)
@@ -146,6 +182,7 @@ static struct nbdkit_plugin plugin = {
         "missing=SCRIPT      the fragment of the methods that are not given\n"
         "sh.timeout=SECONDS  how long each call may take (0: any time)\n"
         "sh.grace=SECONDS    how long calls may go on when the server stops (5)\n"
+        "sh.process=MODEL    spawn (start a shell for each call) or worker (fork one)\n"
         "Other parameters are passed to config=SCRIPT.",
     .thread_model = methods_thread_model,
     .dump_plugin = methods_dump_plugin,

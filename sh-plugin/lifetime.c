@@ -5,9 +5,11 @@
  * read. Calls leftovers, warden, groups, limits and nbdkit_error.
  */
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define NBDKIT_API_VERSION 2
@@ -22,6 +24,8 @@
 
 static char *tmpdir;   /* NULL before lifetime_begin and after lifetime_end */
 static char *variable; /* "tmpdir=..." */
+static char *private;  /* a hidden folder beside it */
+static bool has_private;
 static char **environment;
 static uid_t maker; /* of tmpdir */
 
@@ -41,7 +45,12 @@ static int make_tmpdir(void)
     }
     tmpdir = variable + strlen("tmpdir=");
     maker = geteuid();
-    return 0;
+    const char *name = strrchr(tmpdir, '/') + 1;
+    if (asprintf(&private, "%.*s.%s", (int)(name - tmpdir), tmpdir, name) >= 0)
+        return 0;
+    private = NULL;
+    nbdkit_error("no memory");
+    return -1;
 }
 
 static int make_environment(void)
@@ -67,7 +76,21 @@ int lifetime_begin(void)
 {
     if (make_tmpdir() < 0 || make_environment() < 0)
         return -1;
-    warden_start(variable);
+    warden_start(variable, private);
+    return 0;
+}
+
+int lifetime_make_private(void)
+{
+    if (has_private)
+        return 0;
+    /* Only what was made here may be removed in the end. */
+    if (mkdir(private, S_IRWXU) < 0) {
+        nbdkit_error("cannot make the folder %s: %s", private, strerror(errno));
+        return -1;
+    }
+    has_private = true;
+    warden_add_private();
     return 0;
 }
 
@@ -92,6 +115,9 @@ void lifetime_end(void)
     leftovers_end(variable, limits_is_grace_over());
     groups_release();
     warden_remove_folder(tmpdir);
+    if (has_private)
+        warden_remove_folder(private);
+    has_private = false;
     if (access(tmpdir, F_OK) == 0)
         nbdkit_error("cannot remove the temporary directory %s", tmpdir);
     warden_dismiss();
@@ -100,11 +126,18 @@ void lifetime_end(void)
     environment = NULL;
     free(variable);
     variable = NULL;
+    free(private);
+    private = NULL;
 }
 
 const char *lifetime_get_tmpdir(void)
 {
     return tmpdir;
+}
+
+const char *lifetime_get_private(void)
+{
+    return private;
 }
 
 char *const *lifetime_get_environment(void)

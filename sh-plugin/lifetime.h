@@ -17,11 +17,20 @@ int lifetime_begin(void);
  */
 int lifetime_settle(void);
 
-/* Ends processes left behind and removes the directory. */
+/*
+ * Makes a second folder, for the plugin itself, that goes away with the first.
+ * Before the server changes its user. Returns 0, or -1 after nbdkit_error.
+ */
+int lifetime_make_private(void);
+
+/* Ends processes left behind and removes the directories. */
 void lifetime_end(void);
 
 /* Absolute path of the temporary directory. Any thread. */
 const char *lifetime_get_tmpdir(void);
+
+/* Absolute path of the folder of lifetime_make_private. Any thread. */
+const char *lifetime_get_private(void);
 
 /* The environment of every script: the server's, and tmpdir. Any thread. */
 char *const *lifetime_get_environment(void);

@@ -42,7 +42,7 @@ int limits_set_parameter(const char *key, const char *value)
         target = &grace_ns;
     if (target == NULL) {
         nbdkit_error("unknown parameter '%s': of the parameters that begin with 'sh.' there are "
-                     "sh.timeout=SECONDS and sh.grace=SECONDS",
+                     "sh.timeout=SECONDS, sh.grace=SECONDS and sh.process=MODEL",
                      key);
         return -1;
     }

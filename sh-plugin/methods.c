@@ -2,7 +2,7 @@
 /*
  * The callbacks that configure the script, open and close it. Owns struct
  * connection; any thread of the server enters it. Calls ask, call, map_table,
- * parse, text, lifetime and the server's lists.
+ * parse, text, lifetime, process, pool and the server's lists.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -19,6 +19,8 @@
 #include "map_table.h"
 #include "methods.h"
 #include "parse.h"
+#include "pool.h"
+#include "process.h"
 #include "text.h"
 
 static const char *get_bool_word(int value)
@@ -41,6 +43,7 @@ void methods_load(void)
 
 void methods_unload(void)
 {
+    pool_end();
     ask_optional("unload", CALL_ARGUMENTS(NULL));
     lifetime_end();
 }
@@ -95,12 +98,17 @@ int methods_thread_model(void)
 
 int methods_get_ready(void)
 {
+    if (process_decide() < 0 || (process_has_workers() && lifetime_make_private() < 0))
+        return -1;
     return ask_optional("get_ready", CALL_ARGUMENTS(NULL));
 }
 
+/* The first process that has workers is the one that serves. */
 int methods_after_fork(void)
 {
-    return lifetime_settle() < 0 ? -1 : ask_optional("after_fork", CALL_ARGUMENTS(NULL));
+    if (lifetime_settle() < 0 || ask_optional("after_fork", CALL_ARGUMENTS(NULL)) < 0)
+        return -1;
+    return process_has_workers() ? pool_begin() : 0;
 }
 
 void methods_dump_plugin(void)

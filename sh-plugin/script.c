@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Looks at a script before it is first run, and saves one that comes from
- * standard input. Owns nothing; entered by the thread that configures the
- * server. Calls libc and nbdkit_error.
+ * Looks at a script before it is run, and saves one that comes from standard
+ * input. Owns what was seen of the #! line last. Entered by the thread that
+ * configures the server, and by the pool under its lock. Calls shell and
+ * nbdkit_error.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -88,6 +89,46 @@ int script_check_file(const char *path, const char *name, bool *needs_shell)
         return check_interpreter(path, head);
     *needs_shell = true;
     return 0;
+}
+
+/* What tells that a file is another one, or was changed. */
+static bool is_same_file(const struct stat *a, const struct stat *b)
+{
+    return a->st_dev == b->st_dev && a->st_ino == b->st_ino && a->st_size == b->st_size &&
+           a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec &&
+           a->st_ctim.tv_sec == b->st_ctim.tv_sec && a->st_ctim.tv_nsec == b->st_ctim.tv_nsec;
+}
+
+static enum program_fitness read_shell(const char *path, const struct stat *status,
+                                       struct shell *shell)
+{
+    char head[HEAD_MAX + 1];
+
+    if (!S_ISREG(status->st_mode) || access(path, X_OK) < 0)
+        return PROGRAM_INVALID;
+    if (read_head(path, head) < 0)
+        return PROGRAM_OTHER;
+    head[strcspn(head, "\n")] = '\0';
+    if (strncmp(head, "#!", 2) != 0)
+        return PROGRAM_OTHER;
+    return shell_read_line(head, shell) == 0 ? PROGRAM_FIT : PROGRAM_OTHER;
+}
+
+enum program_fitness script_find_shell(const char *path, struct shell *shell)
+{
+    static struct stat seen; /* st_ino 0: nothing yet */
+    static enum program_fitness fitness;
+    static struct shell found;
+    struct stat status;
+
+    if (stat(path, &status) < 0)
+        return PROGRAM_INVALID;
+    if (seen.st_ino == 0 || !is_same_file(&seen, &status)) {
+        fitness = read_shell(path, &status, &found);
+        seen = status;
+    }
+    *shell = found;
+    return fitness;
 }
 
 /* Copies from one descriptor to the other. Returns 0, or -1 with errno. */

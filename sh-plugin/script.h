@@ -1,18 +1,27 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The file that the sh plugin runs. Used while the server is configured, by
- * one thread. Errors have been logged when the functions return.
+ * one thread, where nothing else is said. Errors have been logged when the functions return.
  */
 #ifndef SCRIPT_H
 #define SCRIPT_H
 
 #include <stdbool.h>
 
+#include "program.h"
+
 /*
  * Looks at the file at path, which the user calls name, before it is run, and
  * explains what is wrong with it. Returns 0 and stores whether it needs /bin/sh to run it, or -1.
  */
 int script_check_file(const char *path, const char *name, bool *needs_shell);
+
+/*
+ * Which shell runs the script at path, if its #! line names one that can be a
+ * template. The file is looked into only if it has changed since the last time.
+ * One thread at a time, at any time.
+ */
+enum program_fitness script_find_shell(const char *path, struct shell *shell);
 
 /* Saves standard input as an executable file at path. Returns 0 or -1. */
 int script_save_stdin(const char *path);

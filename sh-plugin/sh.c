@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The sh plugin: a disk that is a script. Owns the script's path and its magic
- * key, set while the server is configured. Calls methods, ask, script, limits
+ * key, set while the server is configured. Calls methods, ask, script, process
  * and lifetime.
  */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define NBDKIT_API_VERSION 2
 #include <nbdkit-plugin.h>
@@ -15,8 +16,8 @@
 #include "ask.h"
 #include "cleanup.h"
 #include "lifetime.h"
-#include "limits.h"
 #include "methods.h"
+#include "process.h"
 #include "program.h"
 #include "script.h"
 
@@ -38,6 +39,32 @@ size_t program_get_words(const char *method, const char *words[PROGRAM_WORDS_MAX
         words[count++] = "/bin/sh";
     words[count++] = path;
     return count;
+}
+
+enum program_fitness program_find_shell(struct shell *shell)
+{
+    if (!needs_shell)
+        return script_find_shell(path, shell);
+    shell_set_default(shell);
+    return access(path, X_OK) == 0 ? PROGRAM_FIT : PROGRAM_INVALID;
+}
+
+size_t program_get_template_words(const char *words[PROGRAM_TEMPLATE_WORDS_MAX])
+{
+    words[0] = path;
+    return 1;
+}
+
+const char *program_get_template_run(void)
+{
+    return ". \"$0\"";
+}
+
+bool program_get_prepare(const char *method, char prepare[PROGRAM_PREPARE_MAX])
+{
+    (void)method;
+    *prepare = '\0';
+    return true;
 }
 
 /* Only a run of the script tells. */
@@ -117,7 +144,7 @@ static int set_script(const char *value)
 
 static int config(const char *key, const char *value)
 {
-    int taken = limits_set_parameter(key, value);
+    int taken = process_set_parameter(key, value);
     bool is_bare = strcmp(key, "script") == 0;
 
     if (taken != 0)
@@ -162,6 +189,7 @@ static struct nbdkit_plugin plugin = {
     .config_help = "script=FILE         (required) the script, or - for standard input\n"
                    "sh.timeout=SECONDS  how long each call may take (0: any time)\n"
                    "sh.grace=SECONDS    how long calls may go on when the server stops (5)\n"
+                   "sh.process=MODEL    spawn (start it for each call) or worker (fork a shell)\n"
                    "Other parameters are passed to the script.",
     .magic_config_key = "script",
     .thread_model = thread_model,

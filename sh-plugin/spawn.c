@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Owns a child from posix_spawn to waitpid. Any thread enters it, and all state
- * is on that thread's stack. Calls buf, limits, groups and nbdkit_stop_fd.
+ * Owns a child from posix_spawn, or from the pool, to waitpid. Any thread enters
+ * it, and all state is on that thread's stack. Calls buf, limits, groups,
+ * orphans and nbdkit_stop_fd.
  *
  * The child is not waited for before the call is over: as long as it is a
  * zombie, its process group cannot become somebody else's, and may be signalled.
@@ -11,7 +12,9 @@
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
+#include <string.h>
 #include <sys/pidfd.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -19,6 +22,7 @@
 #include <nbdkit-plugin.h>
 
 #include "groups.h"
+#include "orphans.h"
 #include "spawn.h"
 
 #define TERM_NS (1000 * LIMITS_NANOSECONDS_PER_MS) /* between SIGTERM and SIGKILL */
@@ -33,11 +37,11 @@ struct child {
     const struct spawn_job *job;
     struct spawn_end *end;
     struct pollfd poll[POLL_COUNT]; /* our ends; fd is -1 where closed */
-    int child_fds[3];               /* its stdin, stdout, stderr; -1: /dev/null, or closed */
     pid_t pid;
     int64_t start_ns;
     struct limits_deadline deadline;
-    size_t input_sent; /* bytes */
+    size_t heading_length; /* bytes */
+    size_t sent;           /* bytes, of the heading and the input */
     bool is_terminated;
     bool is_killed;
     bool has_exited;
@@ -57,8 +61,11 @@ static void enlarge_pipe(int fd, size_t expected)
         fcntl(fd, F_SETPIPE_SZ, expected < PIPE_MAX_BYTES ? (int)expected : PIPE_MAX_BYTES);
 }
 
-/* Makes the pipe for the child's descriptor which (0 to 2). Returns 0 or an errno. */
-static int make_pipe(struct child *child, int which, size_t expected)
+/*
+ * Makes the pipe for the child's descriptor which (0 to 2): our end goes to
+ * started, its end to *child_fd. Returns 0 or an errno.
+ */
+static int make_pipe(struct spawn_started *started, int which, int *child_fd)
 {
     int ends[2];
     int ours = which == INPUT ? 1 : 0;
@@ -66,33 +73,21 @@ static int make_pipe(struct child *child, int which, size_t expected)
     if (pipe2(ends, O_CLOEXEC) < 0)
         return errno;
     fcntl(ends[ours], F_SETFL, O_NONBLOCK);
-    enlarge_pipe(ends[ours], expected);
-    child->poll[which].fd = ends[ours];
-    child->poll[which].events = which == INPUT ? POLLOUT : POLLIN;
-    child->child_fds[which] = ends[1 - ours];
+    started->fds[which] = ends[ours];
+    *child_fd = ends[1 - ours];
     return 0;
 }
 
-static int make_pipes(struct child *child)
-{
-    const struct spawn_job *job = child->job;
-    size_t expected = job->output->is_callers ? job->output->limit : 0;
-    int error = job->input == NULL ? 0 : make_pipe(child, INPUT, job->input_length);
-
-    if (error == 0)
-        error = make_pipe(child, OUTPUT, expected);
-    return error != 0 ? error : make_pipe(child, ERRORS, 0);
-}
-
-static int fill_actions(posix_spawn_file_actions_t *actions, const int child_fds[3])
+static int fill_actions(posix_spawn_file_actions_t *actions, const int *fds, int count)
 {
     int error = 0;
 
-    if (child_fds[0] < 0)
-        error = posix_spawn_file_actions_addopen(actions, 0, "/dev/null", O_RDONLY, 0);
-    for (int fd = 0; fd < 3 && error == 0; fd++)
-        if (child_fds[fd] >= 0)
-            error = posix_spawn_file_actions_adddup2(actions, child_fds[fd], fd);
+    for (int fd = 0; fd < count && error == 0; fd++)
+        if (fds[fd] >= 0)
+            error = posix_spawn_file_actions_adddup2(actions, fds[fd], fd);
+        else
+            error = posix_spawn_file_actions_addopen(actions, fd, "/dev/null",
+                                                     fd == 0 ? O_RDONLY : O_WRONLY, 0);
     return error;
 }
 
@@ -109,19 +104,19 @@ static void fill_attributes(posix_spawnattr_t *attributes)
     posix_spawnattr_setsigdefault(attributes, &all);
 }
 
-static int start_child(struct child *child)
+int spawn_start(const char *const *argv, char *const *environment, const int *fds, int count,
+                pid_t *pid)
 {
-    char *const *argv = (char *const *)(uintptr_t)child->job->argv;
+    char *const *words = (char *const *)(uintptr_t)argv;
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attributes;
 
     posix_spawn_file_actions_init(&actions);
     posix_spawnattr_init(&attributes);
     fill_attributes(&attributes);
-    int error = fill_actions(&actions, child->child_fds);
+    int error = fill_actions(&actions, fds, count);
     if (error == 0)
-        error =
-            posix_spawn(&child->pid, argv[0], &actions, &attributes, argv, child->job->environment);
+        error = posix_spawn(pid, argv[0], &actions, &attributes, words, environment);
     posix_spawnattr_destroy(&attributes);
     posix_spawn_file_actions_destroy(&actions);
     return error;
@@ -134,14 +129,20 @@ static void signal_group(const struct child *child, int signal_number)
 
 static void feed_input(struct child *child)
 {
-    const char *input = child->job->input;
-    size_t left = child->job->input_length - child->input_sent;
-    ssize_t count = write(child->poll[INPUT].fd, input + child->input_sent, left);
+    const struct spawn_job *job = child->job;
+    size_t heading_sent =
+        child->sent < child->heading_length ? child->sent : child->heading_length;
+    size_t input_sent = child->sent - heading_sent;
+    struct iovec parts[2] = {
+        { (void *)((uintptr_t)job->heading + heading_sent), child->heading_length - heading_sent },
+        { (void *)((uintptr_t)job->input + input_sent), job->input_length - input_sent },
+    };
+    ssize_t count = writev(child->poll[INPUT].fd, parts, 2);
 
     if (count > 0)
-        child->input_sent += (size_t)count;
+        child->sent += (size_t)count;
     /* EPIPE: the child does not want the rest. Its exit status will tell whether that is fine. */
-    if (child->input_sent == child->job->input_length ||
+    if (child->sent == child->heading_length + job->input_length ||
         (count < 0 && errno != EAGAIN && errno != EINTR))
         close_fd(&child->poll[INPUT].fd);
 }
@@ -252,49 +253,79 @@ static void wait_for_child(struct child *child)
         poll(&exit_poll, 1, KILL_MS);
     if (waitpid(child->pid, &child->end->wait_status, WNOHANG) != child->pid)
         child->end->wait_status = SIGKILL;
+    orphans_release(child->pid);
     groups_remember(child->pid);
     child->end->elapsed_ns = limits_read_clock() - child->start_ns;
 }
 
-/* Runs the child to its end once its pipes are there. Returns 0 or an errno. */
-static int run_child(struct child *child)
+static size_t get_expected_output(const struct spawn_job *job)
 {
-    int error = start_child(child);
+    return job->output->is_callers ? job->output->limit : 0;
+}
 
-    for (int i = 0; i < 3; i++)
-        close_fd(&child->child_fds[i]);
-    if (error != 0)
-        return error;
-    child->poll[EXIT].fd = pidfd_open(child->pid, 0);
-    if (child->poll[EXIT].fd < 0) {
-        error = errno;
-        signal_group(child, SIGKILL);
-    } else {
-        attend_child(child);
+void spawn_attend(const struct spawn_job *job, const struct spawn_started *started,
+                  int64_t start_ns, struct spawn_end *end)
+{
+    struct child child = {
+        .job = job,
+        .end = end,
+        .poll = { [INPUT] = { .fd = started->fds[0], .events = POLLOUT },
+                  [OUTPUT] = { .fd = started->fds[1], .events = POLLIN },
+                  [ERRORS] = { .fd = started->fds[2], .events = POLLIN },
+                  [EXIT] = { .fd = started->exit_fd, .events = POLLIN },
+                  [STOP] = { .fd = nbdkit_stop_fd(), .events = POLLIN } },
+        .pid = started->pid,
+        .start_ns = start_ns,
+        .deadline = limits_get_deadline(start_ns),
+        .heading_length = job->heading == NULL ? 0 : strlen(job->heading),
+    };
+
+    *end = (struct spawn_end){ 0 };
+    enlarge_pipe(child.poll[INPUT].fd, child.heading_length + job->input_length);
+    enlarge_pipe(child.poll[OUTPUT].fd, get_expected_output(job));
+    if (child.poll[INPUT].fd >= 0)
+        feed_input(&child);
+    if (child.poll[EXIT].fd >= 0)
+        attend_child(&child);
+    else
+        signal_group(&child, SIGKILL);
+    wait_for_child(&child);
+    for (int i = 0; i < STOP; i++)
+        close_fd(&child.poll[i].fd);
+}
+
+/* Starts the job's program. Returns 0 or an errno. */
+static int start_child(const struct spawn_job *job, struct spawn_started *started)
+{
+    int child_fds[3] = { -1, -1, -1 }; /* its stdin, stdout, stderr */
+    int error = job->input == NULL ? 0 : make_pipe(started, INPUT, &child_fds[INPUT]);
+
+    for (int which = OUTPUT; which <= ERRORS && error == 0; which++)
+        error = make_pipe(started, which, &child_fds[which]);
+    if (error == 0) {
+        orphans_begin_start();
+        error = spawn_start(job->argv, job->environment, child_fds, 3, &started->pid);
+        orphans_keep(error == 0 ? started->pid : 0);
     }
-    wait_for_child(child);
+    for (int i = 0; i < 3; i++)
+        close_fd(&child_fds[i]);
     return error;
 }
 
 int spawn_run(const struct spawn_job *job, struct spawn_end *end)
 {
-    struct child child = {
-        .job = job,
-        .end = end,
-        .poll = { [0 ... EXIT] = { .fd = -1, .events = POLLIN },
-                  [STOP] = { .fd = nbdkit_stop_fd(), .events = POLLIN } },
-        .child_fds = { -1, -1, -1 },
-        .start_ns = limits_read_clock(),
-    };
+    struct spawn_started started = { .fds = { -1, -1, -1 }, .exit_fd = -1 };
+    int64_t start_ns = limits_read_clock();
+    int error = start_child(job, &started);
 
     *end = (struct spawn_end){ 0 };
-    child.deadline = limits_get_deadline(child.start_ns);
-    int error = make_pipes(&child);
-    if (error == 0)
-        error = run_child(&child);
-    for (int i = 0; i < 3; i++)
-        close_fd(&child.child_fds[i]);
-    for (int i = 0; i < STOP; i++)
-        close_fd(&child.poll[i].fd);
+    if (error != 0) {
+        for (int i = 0; i < 3; i++)
+            close_fd(&started.fds[i]);
+        return error;
+    }
+    started.exit_fd = pidfd_open(started.pid, 0);
+    error = started.exit_fd < 0 ? errno : 0;
+    spawn_attend(job, &started, start_ns, end);
     return error;
 }

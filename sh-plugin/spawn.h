@@ -7,16 +7,26 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <sys/types.h>
+
 #include "buf.h"
 #include "limits.h"
 
 struct spawn_job {
-    const char *const *argv; /* argv[0] is a path; NULL ends it */
-    char *const *environment;
-    const void *input; /* NULL: stdin is /dev/null */
-    size_t input_length;
-    struct buf *output; /* takes stdout */
-    struct buf *errors; /* takes stderr */
+    const char *const *argv;   /* argv[0] is a path; NULL ends it. Not looked at by spawn_attend */
+    char *const *environment;  /* nor this */
+    const char *heading;       /* a string that stdin begins with; NULL for none */
+    const void *input;         /* goes to stdin; NULL: that is /dev/null where there is no heading */
+    size_t input_length;       /* bytes */
+    struct buf *output;        /* takes stdout */
+    struct buf *errors;        /* takes stderr */
+};
+
+/* A child, the leader of a process group, that has not been waited for. */
+struct spawn_started {
+    pid_t pid;
+    int fds[3];  /* our ends of its stdin, stdout and stderr, which do not block; -1: none */
+    int exit_fd; /* a pidfd */
 };
 
 struct spawn_end {
@@ -34,5 +44,20 @@ struct spawn_end {
  * could not be run. SIGPIPE must be ignored by the process.
  */
 int spawn_run(const struct spawn_job *job, struct spawn_end *end);
+
+/*
+ * The same with a child that is there already: gives it the job's input, and
+ * closes its descriptors in the end. The call began at start_ns.
+ */
+void spawn_attend(const struct spawn_job *job, const struct spawn_started *started,
+                  int64_t start_ns, struct spawn_end *end);
+
+/*
+ * Starts a program in a process group of its own, with the `count` descriptors
+ * as its 0, 1 and so on, /dev/null where one is -1, and no others. Stores its
+ * id; whoever calls this tells orphans.h. Returns 0 or an errno.
+ */
+int spawn_start(const char *const *argv, char *const *environment, const int *fds, int count,
+                pid_t *pid);
 
 #endif

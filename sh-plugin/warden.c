@@ -70,9 +70,9 @@ void warden_remove_folder(const char *folder)
     nftw(folder, remove_entry, DESCRIPTORS_WHILE_REMOVING, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
 }
 
-/* What the server says to the warden: go home, or, once, the user that it is now. */
+/* What the server says to the warden. */
 struct word {
-    bool is_farewell;
+    enum { WORD_FAREWELL, WORD_PRIVATE, WORD_USER } kind; /* the last one at most once */
     uid_t uid;
     gid_t gid;
 };
@@ -91,10 +91,12 @@ static int give_entry(const char *path, const struct stat *status, int type, str
 }
 
 /* The warden gives the folder away and follows the server. Returns 0 or an errno. */
-static int follow(const char *folder, const struct word *word)
+static int follow(const char *folder, const char *private, const struct word *word)
 {
     new_uid = word->uid;
     new_gid = word->gid;
+    if (private != NULL && lchown(private, new_uid, new_gid) < 0)
+        return errno;
     if (nftw(folder, give_entry, DESCRIPTORS_WHILE_REMOVING, FTW_PHYS | FTW_MOUNT) < 0)
         return errno;
     if (give_error)
@@ -123,35 +125,41 @@ static void keep_only(int fd)
 }
 
 /* Waits for the server's word, or its death. */
-static _Noreturn void watch(const char *variable)
+static _Noreturn void watch(const char *variable, const char *private)
 {
     const char *folder = variable + strlen("tmpdir=");
+    bool has_private = false;
     struct word word;
     ssize_t count;
 
     while ((count = recv(STDIN_FILENO, &word, sizeof(word), 0)) != 0) {
         if (count < 0 && errno == EINTR)
             continue;
-        if (count != sizeof(word) || word.is_farewell)
+        if (count != sizeof(word) || word.kind == WORD_FAREWELL)
             _exit(EXIT_SUCCESS);
-        int error = follow(folder, &word);
+        has_private = has_private || word.kind == WORD_PRIVATE;
+        if (word.kind == WORD_PRIVATE)
+            continue;
+        int error = follow(folder, has_private ? private : NULL, &word);
         send(STDIN_FILENO, &error, sizeof(error), MSG_NOSIGNAL);
         if (error != 0)
             _exit(EXIT_FAILURE);
     }
     leftovers_end(variable, false);
     warden_remove_folder(folder);
+    if (has_private)
+        warden_remove_folder(private);
     _exit(EXIT_SUCCESS);
 }
 
-void warden_start(const char *variable)
+void warden_start(const char *variable, const char *private)
 {
     int ends[2] = { -1, -1 };
     pid_t pid = socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0 ? -1 : fork();
 
     if (pid == 0) {
         keep_only(ends[0]);
-        watch(variable);
+        watch(variable, private);
     }
     if (pid < 0)
         nbdkit_error("nobody would clear away after a SIGKILL: %s", strerror(errno));
@@ -165,9 +173,17 @@ void warden_start(const char *variable)
         socket_fd = ends[1];
 }
 
+void warden_add_private(void)
+{
+    struct word word = { .kind = WORD_PRIVATE };
+
+    if (socket_fd >= 0)
+        send(socket_fd, &word, sizeof(word), MSG_NOSIGNAL);
+}
+
 int warden_hand_over(const char *folder)
 {
-    struct word word = { .uid = geteuid(), .gid = getegid() };
+    struct word word = { .kind = WORD_USER, .uid = geteuid(), .gid = getegid() };
     int error = EPIPE;
 
     if (socket_fd >= 0 && send(socket_fd, &word, sizeof(word), MSG_NOSIGNAL) == sizeof(word) &&
@@ -181,7 +197,7 @@ int warden_hand_over(const char *folder)
 
 void warden_dismiss(void)
 {
-    struct word farewell = { .is_farewell = true };
+    struct word farewell = { .kind = WORD_FAREWELL };
     struct pollfd end = { .fd = warden_fd, .events = POLLIN };
 
     if (socket_fd < 0)

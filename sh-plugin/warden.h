@@ -10,14 +10,17 @@
 
 /*
  * Starts the warden of the calling process, before threads exist. `variable`
- * is "tmpdir=DIRECTORY". Without a warden the server works all the same, so a
+ * is "tmpdir=DIRECTORY", and `private` the other folder that there may be. Without a warden the server works all the same, so a
  * failure is only logged.
  */
-void warden_start(const char *variable);
+void warden_start(const char *variable, const char *private);
+
+/* Tells the warden that the private folder has been made. */
+void warden_add_private(void);
 
 /*
  * The server has become another user, for good: has the warden give it
- * `folder` and all that is in it, and become that user as well. Returns 0, or
+ * `folder`, the private one, and all that is in them, and become that user as well. Returns 0, or
  * -1 after nbdkit_error.
  */
 int warden_hand_over(const char *folder);

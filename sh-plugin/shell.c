@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Owns the table of shells and the code that they are given. Pure: any thread
+ * enters it, and it calls libc only.
+ *
+ * The code keeps to a few rules. Jobs do not run inside a function, where local
+ * and return would mean something else. Subshells are elements of a pipeline:
+ * one that is started with & ignores SIGINT for ever. What the code needs of
+ * names begins with "nbdlab" and is gone before the script begins.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "shell.h"
+
+/*
+ * zsh and ksh run the last element of a pipeline themselves, so there is one
+ * more, that only waits. ksh forks for pipelines alone and does not wait for
+ * their first elements: its intermediate process has a pipe to the template,
+ * which sees the end of file when that process is gone.
+ */
+struct shell_kind {
+    const char *name;
+    const char *reset;   /* for what a fork has inherited and a new shell would not have */
+    const char *letters; /* options of set that would harm the template */
+    const char *before;  /* of an order */
+    const char *after;
+};
+
+static const struct shell_kind kinds[] = {
+    { "sh", "", "aefmnuvxCE", "(", ")" },
+    { "dash", "", "aefmnuvxCE", "(", ")" },
+    { "bash", "SECONDS=0;unset BASH_EXECUTION_STRING;", "aefmnuvxCE", "(", ")" },
+    { "ksh", "SECONDS=0;RANDOM=$nbdlab_p;", "aefmnuvxC", "{ ", "|sleep 60;}|read nbdlab_o" },
+    { "zsh", "SECONDS=0;RANDOM=$nbdlab_p;", "aemnuvxCF", "(", "|:)" },
+};
+
+/* With these it would be interactive, or would not run the code that it is given. */
+#define REFUSED_LETTERS "ciDlst"
+
+static const struct shell_kind *find_kind(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    const char *name = slash == NULL ? path : slash + 1;
+
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+        if (strcmp(kinds[i].name, name) == 0)
+            return &kinds[i];
+    return NULL;
+}
+
+/* Splits the argument of a #! line. Returns 0, or -1 if a template cannot have it. */
+static int read_flags(const char *argument, struct shell *shell)
+{
+    if (argument[0] == '-' && argument[1] == '-' && argument[2] != '\0') {
+        strcpy(shell->flags, argument);
+        return 0;
+    }
+    if (*argument == '\0' || strcmp(argument, "-") == 0 || strcmp(argument, "--") == 0)
+        return 0;
+    if (*argument != '-' || argument[strcspn(argument, REFUSED_LETTERS " \to+")] != '\0')
+        return -1;
+    char *flag = shell->flags;
+    char *option = shell->options;
+    for (argument++; *argument != '\0'; argument++) {
+        char **target = strchr(shell->kind->letters, *argument) != NULL ? &option : &flag;
+        if (*target == shell->flags || *target == shell->options)
+            *(*target)++ = '-';
+        *(*target)++ = *argument;
+    }
+    return 0;
+}
+
+int shell_read_line(const char *line, struct shell *shell)
+{
+    *shell = (struct shell){ 0 };
+    if (strlen(line) >= SHELL_WORD_MAX - 1)
+        return -1;
+    line += 2 + strspn(line + 2, " \t");
+    size_t length = strcspn(line, " \t");
+    memcpy(shell->interpreter, line, length);
+    line += length + strspn(line + length, " \t");
+    char argument[SHELL_WORD_MAX];
+    strcpy(argument, line);
+    for (size_t end = strlen(argument); end > 0 && strchr(" \t", argument[end - 1]) != NULL;)
+        argument[--end] = '\0';
+    shell->kind = find_kind(shell->interpreter);
+    if (shell->kind != NULL)
+        return read_flags(argument, shell);
+    const char *slash = strrchr(shell->interpreter, '/');
+    if (slash == NULL || strcmp(slash, "/env") != 0)
+        return -1;
+    strcpy(shell->name, argument);
+    shell->kind = find_kind(argument);
+    return shell->kind == NULL ? -1 : 0;
+}
+
+void shell_set_default(struct shell *shell)
+{
+    *shell = (struct shell){ .kind = &kinds[0], .interpreter = "/bin/sh" };
+}
+
+bool shell_is_same(const struct shell *a, const struct shell *b)
+{
+    return a->kind == b->kind && strcmp(a->interpreter, b->interpreter) == 0 &&
+           strcmp(a->name, b->name) == 0 && strcmp(a->flags, b->flags) == 0 &&
+           strcmp(a->options, b->options) == 0;
+}
+
+/* Puts the word between single quotes. A newline would end the line, so it is "$nbdlab_n". */
+static void put_quoted(FILE *stream, const char *word)
+{
+    fputc('\'', stream);
+    for (; *word != '\0'; word++)
+        if (*word == '\'')
+            fputs("'\\''", stream);
+        else if (*word == '\n')
+            fputs("'\"$nbdlab_n\"'", stream);
+        else
+            fputc(*word, stream);
+    fputc('\'', stream);
+}
+
+/* What was written to a stream over *text. Returns it, or NULL. */
+static char *take_text(FILE *stream, char **text)
+{
+    if (fclose(stream) == 0)
+        return *text;
+    free(*text);
+    return NULL;
+}
+
+/* What a subshell does between its arguments and the end. */
+static void put_tail(FILE *stream, const struct shell *shell, const char *run)
+{
+    char tail[1024];
+
+    snprintf(tail, sizeof(tail),
+             "%sunset -f nbdlab;unset nbdlab nbdlab_d nbdlab_n nbdlab_o nbdlab_p nbdlab_t;%s%s%s%s",
+             shell->kind->reset, *shell->options == '\0' ? "" : "set ", shell->options,
+             *shell->options == '\0' ? "" : ";", run);
+    put_quoted(stream, tail);
+}
+
+char *shell_format_loop(const struct shell *shell, const char *folder, const char *run)
+{
+    char *text = NULL;
+    size_t length;
+    FILE *stream = open_memstream(&text, &length);
+
+    if (stream == NULL)
+        return NULL;
+    fputs("nbdlab_n='\n'\nnbdlab_d=", stream);
+    put_quoted(stream, folder);
+    fputs("\nnbdlab_t=", stream);
+    put_tail(stream, shell, run);
+    /* A process has one thread, and so its own id is the only file in that folder. */
+    fprintf(stream,
+            "\nnbdlab() {\n"
+            "exec <\"$nbdlab_d/$1i\" >\"$nbdlab_d/$1o\" 2>\"$nbdlab_d/$1e\" || exit\n"
+            "set -- \"$1\" /proc/self/task/*\n"
+            "nbdlab_p=${2##*/}\n"
+            "echo \"$1 $nbdlab_p\" >&%d\n"
+            "exec %d>&-\n"
+            "IFS= read -r nbdlab || exit\n"
+            "nbdlab=\"$nbdlab;$nbdlab_t\"\n"
+            "}\n"
+            "while read -r nbdlab_o; do eval \"$nbdlab_o\"; echo done >&%d; done\n",
+            SHELL_REPORT_FD, SHELL_REPORT_FD, SHELL_REPORT_FD);
+    return take_text(stream, &text);
+}
+
+char *shell_format_order(const struct shell *shell, unsigned long first, unsigned count)
+{
+    char *text = NULL;
+    size_t length;
+    FILE *stream = open_memstream(&text, &length);
+
+    if (stream == NULL)
+        return NULL;
+    fputs(shell->kind->before, stream);
+    for (unsigned i = 0; i < count; i++)
+        fprintf(stream, "%s{ nbdlab %lu;eval \"$nbdlab\";}", i == 0 ? "" : "|", first + i);
+    fprintf(stream, "%s\n", shell->kind->after);
+    return take_text(stream, &text);
+}
+
+char *shell_format_job(const char *prepare, const char *const *arguments, bool has_input)
+{
+    char *text = NULL;
+    size_t length;
+    FILE *stream = open_memstream(&text, &length);
+
+    if (stream == NULL)
+        return NULL;
+    fprintf(stream, "%s%sset -- ", has_input ? "" : "exec </dev/null;", prepare);
+    for (size_t i = 0; arguments[i] != NULL; i++) {
+        put_quoted(stream, arguments[i]);
+        fputc(arguments[i + 1] == NULL ? '\n' : ' ', stream);
+    }
+    return take_text(stream, &text);
+}

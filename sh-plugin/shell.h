@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The shells that can be a template (see template.h), and the shell code that
+ * one is given. Pure: any thread; no locks.
+ *
+ * A template runs shell_format_loop(). It reads orders, one a line; each makes
+ * it fork an intermediate process, and that one as many subshells as the order
+ * names. A subshell opens the FIFOs "<number>i", "<number>o" and "<number>e" of
+ * the private folder as its descriptors 0 to 2, says "NUMBER PID" on the
+ * template's descriptor 3, and waits for its job, one line from its stdin. The intermediate process ends by a signal only. When
+ * it is gone, the template says "done".
+ */
+#ifndef SHELL_H
+#define SHELL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "buf.h"
+
+#define SHELL_WORD_MAX 256 /* bytes with the NUL; a #! line is no longer */
+#define SHELL_REPORT_FD 3
+
+struct shell {
+    const struct shell_kind *kind;
+    char interpreter[SHELL_WORD_MAX]; /* a path */
+    char name[SHELL_WORD_MAX];        /* where that is env: the shell's name; else empty */
+    char flags[SHELL_WORD_MAX];       /* for the shell itself, as "-f"; or empty */
+    char options[SHELL_WORD_MAX];     /* for set, as "-eu"; or empty */
+};
+
+#define SHELL_NAMES "sh, dash, bash, ksh or zsh"
+
+/*
+ * Reads line, a script's first without its newline, which begins with "#!".
+ * Returns 0, or -1 if what it names cannot be a template.
+ */
+int shell_read_line(const char *line, struct shell *shell);
+
+/* The shell of scripts without such a line, and of fragments. */
+void shell_set_default(struct shell *shell);
+
+bool shell_is_same(const struct shell *a, const struct shell *b);
+
+/*
+ * The template's program, which malloc made, or NULL. Subshells find their
+ * FIFOs in folder, and run `run` after they have set their arguments.
+ */
+char *shell_format_loop(const struct shell *shell, const char *folder, const char *run);
+
+/* The order for subshells first to first + count - 1, with its newline; malloc'ed, or NULL. */
+char *shell_format_order(const struct shell *shell, unsigned long first, unsigned count);
+
+/*
+ * The job of a subshell, with its newline: `prepare`, arguments, and whether its
+ * stdin is to be /dev/null rather than what follows the job. malloc'ed, or NULL.
+ */
+char *shell_format_job(const char *prepare, const char *const *arguments, bool has_input);
+
+#endif
