@@ -95,15 +95,19 @@ enum program_fitness program_find_shell(struct shell *shell)
     return PROGRAM_FIT;
 }
 
-/* Fragment number i is the template's argument i + 1. */
+const char *program_get_template_name(void)
+{
+    return "eval";
+}
+
+/* Fragment number i is the template's argument SHELL_FIRST_ARGUMENT + i. */
 size_t program_get_template_words(const char *words[PROGRAM_TEMPLATE_WORDS_MAX])
 {
-    _Static_assert(FRAGMENT_COUNT < PROGRAM_TEMPLATE_WORDS_MAX, "they fit");
+    _Static_assert(FRAGMENT_COUNT <= PROGRAM_TEMPLATE_WORDS_MAX, "they fit");
 
-    words[0] = "eval"; /* $0 */
     for (size_t i = 0; i < FRAGMENT_COUNT; i++)
-        words[i + 1] = fragments[i].text == NULL ? "" : fragments[i].text;
-    return FRAGMENT_COUNT + 1;
+        words[i] = fragments[i].text == NULL ? "" : fragments[i].text;
+    return FRAGMENT_COUNT;
 }
 
 const char *program_get_template_run(void)
@@ -118,7 +122,8 @@ bool program_get_prepare(const char *method, char prepare[PROGRAM_PREPARE_MAX])
 
     if (fragment->text == NULL)
         return false;
-    snprintf(prepare, PROGRAM_PREPARE_MAX, "nbdlab_f=${%zu};", (size_t)(fragment - fragments) + 1);
+    snprintf(prepare, PROGRAM_PREPARE_MAX, "nbdlab_f=${%zu};",
+             (size_t)(fragment - fragments) + SHELL_FIRST_ARGUMENT);
     return true;
 }
 

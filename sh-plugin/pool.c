@@ -27,7 +27,7 @@
 #include "program.h"
 #include "template.h"
 
-#define READY_MIN 4      /* while there are calls */
+#define READY_MIN 8 /* while there are calls */
 #define READY_MAX 16
 #define READY_AT_REST 2
 #define REST_TICKS 5 /* without a call */

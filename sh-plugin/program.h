@@ -38,7 +38,10 @@ enum program_fitness {
  */
 enum program_fitness program_find_shell(struct shell *shell);
 
-/* Stores the template's $0 and its arguments. Returns their number. */
+/* The template's $0. */
+const char *program_get_template_name(void);
+
+/* Stores the template's arguments from $SHELL_FIRST_ARGUMENT on. Returns their number. */
 size_t program_get_template_words(const char *words[PROGRAM_TEMPLATE_WORDS_MAX]);
 
 /* The shell code that runs the program once its arguments are set. */

@@ -49,10 +49,15 @@ enum program_fitness program_find_shell(struct shell *shell)
     return access(path, X_OK) == 0 ? PROGRAM_FIT : PROGRAM_INVALID;
 }
 
+const char *program_get_template_name(void)
+{
+    return path;
+}
+
 size_t program_get_template_words(const char *words[PROGRAM_TEMPLATE_WORDS_MAX])
 {
-    words[0] = path;
-    return 1;
+    (void)words;
+    return 0;
 }
 
 const char *program_get_template_run(void)

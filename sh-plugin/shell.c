@@ -22,18 +22,24 @@
  */
 struct shell_kind {
     const char *name;
-    const char *reset;   /* for what a fork has inherited and a new shell would not have */
     const char *letters; /* options of set that would harm the template */
     const char *before;  /* of an order */
     const char *after;
+    const char *pid;   /* shell code for the id of the process; $$ is the template's */
+    const char *start; /* what the template does first */
+    const char *reset; /* what a subshell does for what it inherits and a new shell does not have */
+    bool needs_seed;   /* or all subshells draw the same random numbers */
 };
 
+/* A process has one thread, and so its own id is the only file in that folder. */
+#define TASK "/proc/self/task/*"
+
 static const struct shell_kind kinds[] = {
-    { "sh", "", "aefmnuvxCE", "(", ")" },
-    { "dash", "", "aefmnuvxCE", "(", ")" },
-    { "bash", "SECONDS=0;unset BASH_EXECUTION_STRING;", "aefmnuvxCE", "(", ")" },
-    { "ksh", "SECONDS=0;RANDOM=$nbdlab_p;", "aefmnuvxC", "{ ", "|sleep 60;}|read nbdlab_o" },
-    { "zsh", "SECONDS=0;RANDOM=$nbdlab_p;", "aemnuvxCF", "(", "|:)" },
+    { "sh", "aefmnuvxCE", "(", ")", TASK, "", "", false },
+    { "dash", "aefmnuvxCE", "(", ")", TASK, "", "", false },
+    { "bash", "aefmnuvxCE", "(", ")", "$BASHPID", "unset BASH_EXECUTION_STRING\n", "SECONDS=0;", false },
+    { "ksh", "aefmnuvxC", "{ ", "|sleep 60;}|read nbdlab", TASK, "", "SECONDS=0;", true },
+    { "zsh", "aemnuvxCF", "(", "|:)", TASK, "", "SECONDS=0;", true },
 };
 
 /* With these it would be interactive, or would not run the code that it is given. */
@@ -108,7 +114,7 @@ bool shell_is_same(const struct shell *a, const struct shell *b)
            strcmp(a->options, b->options) == 0;
 }
 
-/* Puts the word between single quotes. A newline would end the line, so it is "$nbdlab_n". */
+/* Puts the word between single quotes. A newline would end the line, so it is "$1". */
 static void put_quoted(FILE *stream, const char *word)
 {
     fputc('\'', stream);
@@ -116,7 +122,7 @@ static void put_quoted(FILE *stream, const char *word)
         if (*word == '\'')
             fputs("'\\''", stream);
         else if (*word == '\n')
-            fputs("'\"$nbdlab_n\"'", stream);
+            fputs("'\"$1\"'", stream);
         else
             fputc(*word, stream);
     fputc('\'', stream);
@@ -131,44 +137,26 @@ static char *take_text(FILE *stream, char **text)
     return NULL;
 }
 
-/* What a subshell does between its arguments and the end. */
-static void put_tail(FILE *stream, const struct shell *shell, const char *run)
+char *shell_format_loop(const struct shell *shell)
 {
-    char tail[1024];
+    char *text;
 
-    snprintf(tail, sizeof(tail),
-             "%sunset -f nbdlab;unset nbdlab nbdlab_d nbdlab_n nbdlab_o nbdlab_p nbdlab_t;%s%s%s%s",
-             shell->kind->reset, *shell->options == '\0' ? "" : "set ", shell->options,
-             *shell->options == '\0' ? "" : ";", run);
-    put_quoted(stream, tail);
+    if (asprintf(&text,
+                 "%swhile read -r nbdlab; do eval \"$nbdlab\"; echo done >&%d; done\n",
+                 shell->kind->start, SHELL_REPORT_FD) < 0)
+        return NULL;
+    return text;
 }
 
-char *shell_format_loop(const struct shell *shell, const char *folder, const char *run)
+char *shell_format_tail(const struct shell *shell, const char *run)
 {
-    char *text = NULL;
-    size_t length;
-    FILE *stream = open_memstream(&text, &length);
+    char *text;
 
-    if (stream == NULL)
+    if (asprintf(&text, ";%sunset nbdlab;%s%s%s%s", shell->kind->reset,
+                 *shell->options == '\0' ? "" : "set ", shell->options,
+                 *shell->options == '\0' ? "" : ";", run) < 0)
         return NULL;
-    fputs("nbdlab_n='\n'\nnbdlab_d=", stream);
-    put_quoted(stream, folder);
-    fputs("\nnbdlab_t=", stream);
-    put_tail(stream, shell, run);
-    /* A process has one thread, and so its own id is the only file in that folder. */
-    fprintf(stream,
-            "\nnbdlab() {\n"
-            "exec <\"$nbdlab_d/$1i\" >\"$nbdlab_d/$1o\" 2>\"$nbdlab_d/$1e\" || exit\n"
-            "set -- \"$1\" /proc/self/task/*\n"
-            "nbdlab_p=${2##*/}\n"
-            "echo \"$1 $nbdlab_p\" >&%d\n"
-            "exec %d>&-\n"
-            "IFS= read -r nbdlab || exit\n"
-            "nbdlab=\"$nbdlab;$nbdlab_t\"\n"
-            "}\n"
-            "while read -r nbdlab_o; do eval \"$nbdlab_o\"; echo done >&%d; done\n",
-            SHELL_REPORT_FD, SHELL_REPORT_FD, SHELL_REPORT_FD);
-    return take_text(stream, &text);
+    return text;
 }
 
 char *shell_format_order(const struct shell *shell, unsigned long first, unsigned count)
@@ -180,8 +168,15 @@ char *shell_format_order(const struct shell *shell, unsigned long first, unsigne
     if (stream == NULL)
         return NULL;
     fputs(shell->kind->before, stream);
-    for (unsigned i = 0; i < count; i++)
-        fprintf(stream, "%s{ nbdlab %lu;eval \"$nbdlab\";}", i == 0 ? "" : "|", first + i);
+    for (unsigned long number = first; number < first + count; number++) {
+        fprintf(stream,
+                "%s{ exec <\"$2/%lui\" >\"$2/%luo\" 2>\"$2/%lue\"||exit;echo %lu %s >&%d;",
+                number == first ? "" : "|", number, number, number, number, shell->kind->pid,
+                SHELL_REPORT_FD);
+        if (shell->kind->needs_seed)
+            fprintf(stream, "RANDOM=%lu;", number % 32768);
+        fputs("read -r nbdlab||exit;eval \"$nbdlab$3\";}", stream);
+    }
     fprintf(stream, "%s\n", shell->kind->after);
     return take_text(stream, &text);
 }
@@ -194,7 +189,8 @@ char *shell_format_job(const char *prepare, const char *const *arguments, bool h
 
     if (stream == NULL)
         return NULL;
-    fprintf(stream, "%s%sset -- ", has_input ? "" : "exec </dev/null;", prepare);
+    fprintf(stream, "exec %s%d>&-;%sset -- ", has_input ? "" : "</dev/null ", SHELL_REPORT_FD,
+            prepare);
     for (size_t i = 0; arguments[i] != NULL; i++) {
         put_quoted(stream, arguments[i]);
         fputc(arguments[i + 1] == NULL ? '\n' : ' ', stream);

@@ -3,11 +3,11 @@
  * The shells that can be a template (see template.h), and the shell code that
  * one is given. Pure: any thread; no locks.
  *
- * A template runs shell_format_loop(). It reads orders, one a line; each makes
+ * A template runs shell_format_loop(): it reads orders, one a line; each makes
  * it fork an intermediate process, and that one as many subshells as the order
  * names. A subshell opens the FIFOs "<number>i", "<number>o" and "<number>e" of
- * the private folder as its descriptors 0 to 2, says "NUMBER PID" on the
- * template's descriptor 3, and waits for its job, one line from its stdin. The intermediate process ends by a signal only. When
+ * the private folder as its descriptors 0 to 2, says "NUMBER PID"
+ * on the template's descriptor 3, with or without a folder before the PID, and waits for its job, one line from its stdin. The intermediate process ends by a signal only. When
  * it is gone, the template says "done".
  */
 #ifndef SHELL_H
@@ -43,10 +43,14 @@ void shell_set_default(struct shell *shell);
 bool shell_is_same(const struct shell *a, const struct shell *b);
 
 /*
- * The template's program, which malloc made, or NULL. Subshells find their
- * FIFOs in folder, and run `run` after they have set their arguments.
+ * The template's program. These are its arguments: a newline; the folder of the
+ * FIFOs; the next function's; and what the program asks for. malloc'ed, or NULL.
  */
-char *shell_format_loop(const struct shell *shell, const char *folder, const char *run);
+char *shell_format_loop(const struct shell *shell);
+#define SHELL_FIRST_ARGUMENT 4 /* of the program */
+
+/* How subshells go on with `run` when their arguments are set. malloc'ed, or NULL. */
+char *shell_format_tail(const struct shell *shell, const char *run);
 
 /* The order for subshells first to first + count - 1, with its newline; malloc'ed, or NULL. */
 char *shell_format_order(const struct shell *shell, unsigned long first, unsigned count);

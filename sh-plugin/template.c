@@ -28,7 +28,7 @@
 
 #define DEATH_MS 1000 /* that a killed process may take to die */
 #define REPORT_MAX 1024
-#define WORDS_MAX (PROGRAM_TEMPLATE_WORDS_MAX + 6)
+#define WORDS_MAX (PROGRAM_TEMPLATE_WORDS_MAX + 10)
 
 enum state { IDLE, EXPECTING, ENDING }; /* ENDING: all have come, "done" has not */
 
@@ -39,7 +39,7 @@ static struct {
     int exit_fd;
     struct shell shell;
     enum state state;
-    unsigned long next; /* the number of the next subshell */
+    unsigned long next; /* the number of the next subshell, a seed too; 0: nothing was ordered yet */
     unsigned long first;
     unsigned count;
     unsigned reported;
@@ -106,7 +106,7 @@ static void drop_order(void)
     template.count = 0;
 }
 
-static void fill_words(const char *words[WORDS_MAX], const char *loop)
+static void fill_words(const char *words[WORDS_MAX], const char *loop, const char *tail)
 {
     const struct shell *shell = &template.shell;
     size_t count = 0;
@@ -118,6 +118,10 @@ static void fill_words(const char *words[WORDS_MAX], const char *loop)
         words[count++] = shell->flags;
     words[count++] = "-c";
     words[count++] = loop;
+    words[count++] = program_get_template_name();
+    words[count++] = "\n";
+    words[count++] = lifetime_get_private();
+    words[count++] = tail;
     count += program_get_template_words(words + count);
     words[count] = NULL;
 }
@@ -125,13 +129,13 @@ static void fill_words(const char *words[WORDS_MAX], const char *loop)
 /* Starts it with these ends of its pipes. Returns 0 or an errno. */
 static int start_process(int order_fd, int report_fd)
 {
-    CLEANUP_FREE char *loop =
-        shell_format_loop(&template.shell, lifetime_get_private(), program_get_template_run());
+    CLEANUP_FREE char *loop = shell_format_loop(&template.shell);
+    CLEANUP_FREE char *tail = shell_format_tail(&template.shell, program_get_template_run());
     const char *words[WORDS_MAX];
 
-    if (loop == NULL)
+    if (loop == NULL || tail == NULL)
         return ENOMEM;
-    fill_words(words, loop);
+    fill_words(words, loop, tail);
     orphans_begin_start();
     int error = spawn_start(words, lifetime_get_environment(),
                             (const int[]){ order_fd, -1, -1, report_fd }, SHELL_REPORT_FD + 1,
@@ -164,6 +168,8 @@ int template_start(const struct shell *shell)
     template.report_fd = reports[0];
     template.state = IDLE;
     template.report_length = 0;
+    if (template.next == 0)
+        template.next = (unsigned long)(limits_read_clock() % INT16_MAX) + 1;
     return 0;
 }
 
@@ -311,6 +317,8 @@ static int take_over(struct spawn_started ready[TEMPLATE_BATCH_MAX])
 /* Reads one line. Returns the number of subshells that are ready, or -1. */
 static int read_line(const char *line, struct spawn_started ready[TEMPLATE_BATCH_MAX])
 {
+    const char *slash = strrchr(line, '/');
+    const char *last = slash == NULL ? strchr(line, ' ') : slash;
     unsigned long number;
     int pid;
 
@@ -319,7 +327,7 @@ static int read_line(const char *line, struct spawn_started ready[TEMPLATE_BATCH
         template.state = IDLE;
         return result;
     }
-    if (sscanf(line, "%lu %d", &number, &pid) != 2 || number - template.first >= template.count ||
+    if (last == NULL || sscanf(line, "%lu", &number) != 1 || sscanf(last + 1, "%d", &pid) != 1 || number - template.first >= template.count ||
         template.born[number - template.first].pid != 0)
         return 0;
     template.born[number - template.first].pid = pid;
