@@ -23,7 +23,8 @@ for arg; do
     case $plugin:$arg in
         *:sh.process=*) exec "$REAL_NBDLAB" "$@" ;;
         :sh) plugin=sh ;;
-        :eval) args+=(sh.process=worker) plugin=done ;;
+        :eval) plugin=eval ;;
+        eval:*=*) args+=(sh.process=worker) plugin=done ;;
         sh:-?*) ;;
         sh:* | :*/*.sh)
             if can_have_workers "${arg#script=}"; then args+=(sh.process=worker); fi

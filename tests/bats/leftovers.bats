@@ -17,7 +17,7 @@ case $1 in
         sh -c 'trap "" TERM; exec sleep 1000' >/dev/null 2>&1 &
         echo $! >"$PIDS/stubborn" ;;
     pread)
-        echo $$ >"$PIDS/reader"
+        sh -c 'echo $PPID' >"$PIDS/reader"
         sleep 1000 ;;
     *) exit 2 ;;
 esac

@@ -213,7 +213,7 @@ EOT
 }
 
 @test "death by a signal is named" {
-    disk_with '    pread) [ $at -eq 65536 ] && kill -SEGV $$; head -c $3 /dev/zero ;;'
+    disk_with '    pread) [ $at -eq 65536 ] && sh -c "kill -SEGV \$PPID"; head -c $3 /dev/zero ;;'
     serve sh "$DIR/disk.sh"
     fails_with EIO
     one_error_with pread SIGSEGV

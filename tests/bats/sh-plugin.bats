@@ -587,7 +587,7 @@ case \$1 in
     pread)
         case \$4 in
             65536) trap 'echo term >>$DIR/seen; exit 1' TERM; sleep 1000 & echo \$! >>$DIR/pids; wait ;;
-            131072) trap '' TERM; sleep 1000 & echo \$! >>$DIR/pids; echo \$\$ >>$DIR/pids
+            131072) trap '' TERM; sleep 1000 & echo \$! >>$DIR/pids; sh -c 'echo \$PPID' >>$DIR/pids
                 while :; do wait; sleep 1000; done ;;
         esac
         head -c \$3 /dev/zero ;;

@@ -35,7 +35,7 @@ is_told() {
 work() {
     case $method in
         thread_model) echo parallel ;;
-        open) handle=$3-$$; echo "$handle" ;;
+        open) read -r pid _ </proc/self/stat; handle=$3-$pid; echo "$handle" ;;
         get_size) echo 1M ;;
         pread)
             if [ "$4" -eq 131072 ]; then read -r _ <"$TOLD_DIR/gate"; fi
@@ -57,7 +57,7 @@ obey() {
     # Without a core file where the shell knows how to do that, as Debian's does.
     # shellcheck disable=SC3045
     case $TOLD_STATUS in
-        SIG*) ulimit -c 0; kill -"${TOLD_STATUS#SIG}" $$ ;;
+        SIG*) ulimit -c 0; sh -c 'kill -"$1" "$PPID"' sh "${TOLD_STATUS#SIG}" ;;
         *) exit "$TOLD_STATUS" ;;
     esac
 }
