@@ -38,10 +38,10 @@
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t has_arrived; /* of the monotonic clock */
 static struct {
-    bool is_running;    /* a thread looks after it */
+    bool is_running; /* a thread looks after it */
     bool is_ending;
-    bool is_failing;    /* no template can be had */
-    bool is_woken;      /* wake_fd is readable, or is going to be */
+    bool is_failing; /* no template can be had */
+    bool is_woken;   /* wake_fd is readable, or is going to be */
     enum program_fitness fitness;
     struct shell shell; /* that a template should have */
     unsigned version;   /* counts the shells; 0: there is none yet */
@@ -53,7 +53,7 @@ static struct {
     unsigned peak;      /* the most of both since the last tick */
     unsigned last_peak; /* and before that */
     unsigned quiet_ticks;
-} pool;                 /* lock */
+} pool; /* lock */
 
 static int wake_fd = -1;
 static pthread_t thread;

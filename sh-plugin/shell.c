@@ -37,7 +37,8 @@ struct shell_kind {
 static const struct shell_kind kinds[] = {
     { "sh", "aefmnuvxCE", "(", ")", TASK, "", "", false },
     { "dash", "aefmnuvxCE", "(", ")", TASK, "", "", false },
-    { "bash", "aefmnuvxCE", "(", ")", "$BASHPID", "unset BASH_EXECUTION_STRING\n", "SECONDS=0;", false },
+    { "bash", "aefmnuvxCE", "(", ")", "$BASHPID", "unset BASH_EXECUTION_STRING\n", "SECONDS=0;",
+      false },
     { "ksh", "aefmnuvxC", "{ ", "|sleep 60;}|read nbdlab", TASK, "", "SECONDS=0;", true },
     { "zsh", "aemnuvxCF", "(", "|:)", TASK, "", "SECONDS=0;", true },
 };
@@ -141,8 +142,7 @@ char *shell_format_loop(const struct shell *shell)
 {
     char *text;
 
-    if (asprintf(&text,
-                 "%swhile read -r nbdlab; do eval \"$nbdlab\"; echo done >&%d; done\n",
+    if (asprintf(&text, "%swhile read -r nbdlab; do eval \"$nbdlab\"; echo done >&%d; done\n",
                  shell->kind->start, SHELL_REPORT_FD) < 0)
         return NULL;
     return text;
@@ -169,8 +169,7 @@ char *shell_format_order(const struct shell *shell, unsigned long first, unsigne
         return NULL;
     fputs(shell->kind->before, stream);
     for (unsigned long number = first; number < first + count; number++) {
-        fprintf(stream,
-                "%s{ exec <\"$2/%lui\" >\"$2/%luo\" 2>\"$2/%lue\"||exit;echo %lu %s >&%d;",
+        fprintf(stream, "%s{ exec <\"$2/%lui\" >\"$2/%luo\" 2>\"$2/%lue\"||exit;echo %lu %s >&%d;",
                 number == first ? "" : "|", number, number, number, number, shell->kind->pid,
                 SHELL_REPORT_FD);
         if (shell->kind->needs_seed)

@@ -3,12 +3,13 @@
  * The shells that can be a template (see template.h), and the shell code that
  * one is given. Pure: any thread; no locks.
  *
- * A template runs shell_format_loop(): it reads orders, one a line; each makes
+ * A template runs shell_format_loop(): it reads orders, one a line. Each makes
  * it fork an intermediate process, and that one as many subshells as the order
  * names. A subshell opens the FIFOs "<number>i", "<number>o" and "<number>e" of
- * the private folder as its descriptors 0 to 2, says "NUMBER PID"
- * on the template's descriptor 3, with or without a folder before the PID, and waits for its job, one line from its stdin. The intermediate process ends by a signal only. When
- * it is gone, the template says "done".
+ * the private folder as its descriptors 0 to 2, says "NUMBER PID" on the
+ * template's descriptor 3, with or without a folder before the PID, and waits
+ * for its job, one line from its stdin. The intermediate process ends by a
+ * signal only. When it is gone, the template says "done".
  */
 #ifndef SHELL_H
 #define SHELL_H

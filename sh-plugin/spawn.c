@@ -130,8 +130,7 @@ static void signal_group(const struct child *child, int signal_number)
 static void feed_input(struct child *child)
 {
     const struct spawn_job *job = child->job;
-    size_t heading_sent =
-        child->sent < child->heading_length ? child->sent : child->heading_length;
+    size_t heading_sent = child->sent < child->heading_length ? child->sent : child->heading_length;
     size_t input_sent = child->sent - heading_sent;
     struct iovec parts[2] = {
         { (void *)((uintptr_t)job->heading + heading_sent), child->heading_length - heading_sent },

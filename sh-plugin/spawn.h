@@ -13,13 +13,13 @@
 #include "limits.h"
 
 struct spawn_job {
-    const char *const *argv;   /* argv[0] is a path; NULL ends it. Not looked at by spawn_attend */
-    char *const *environment;  /* nor this */
-    const char *heading;       /* a string that stdin begins with; NULL for none */
-    const void *input;         /* goes to stdin; NULL: that is /dev/null where there is no heading */
-    size_t input_length;       /* bytes */
-    struct buf *output;        /* takes stdout */
-    struct buf *errors;        /* takes stderr */
+    const char *const *argv;  /* argv[0] is a path; NULL ends it. Not looked at by spawn_attend */
+    char *const *environment; /* nor this */
+    const char *heading;      /* a string that stdin begins with; NULL for none */
+    const void *input;        /* goes to stdin; NULL: that is /dev/null where there is no heading */
+    size_t input_length;      /* bytes */
+    struct buf *output;       /* takes stdout */
+    struct buf *errors;       /* takes stderr */
 };
 
 /* A child, the leader of a process group, that has not been waited for. */

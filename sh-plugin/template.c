@@ -39,7 +39,8 @@ static struct {
     int exit_fd;
     struct shell shell;
     enum state state;
-    unsigned long next; /* the number of the next subshell, a seed too; 0: nothing was ordered yet */
+    unsigned long
+        next; /* the number of the next subshell, a seed too; 0: nothing was ordered yet */
     unsigned long first;
     unsigned count;
     unsigned reported;
@@ -137,9 +138,9 @@ static int start_process(int order_fd, int report_fd)
         return ENOMEM;
     fill_words(words, loop, tail);
     orphans_begin_start();
-    int error = spawn_start(words, lifetime_get_environment(),
-                            (const int[]){ order_fd, -1, -1, report_fd }, SHELL_REPORT_FD + 1,
-                            &template.pid);
+    int error =
+        spawn_start(words, lifetime_get_environment(), (const int[]){ order_fd, -1, -1, report_fd },
+                    SHELL_REPORT_FD + 1, &template.pid);
     orphans_keep(error == 0 ? template.pid : 0);
     if (error == 0)
         template.exit_fd = pidfd_open(template.pid, 0);
@@ -181,7 +182,7 @@ int template_stop(void)
     if (template.pid == 0)
         return -1;
     /* The intermediate process and subshells that were not taken over are in its group. */
-    if (waitid(P_PID, (id_t)template.pid, &(siginfo_t){ 0 }, WEXITED | WNOHANG | WNOWAIT) == 0)
+    if (waitid(P_PID, (id_t) template.pid, &(siginfo_t){ 0 }, WEXITED | WNOHANG | WNOWAIT) == 0)
         kill(-template.pid, SIGKILL);
     poll(&end, 1, DEATH_MS);
     if (waitpid(template.pid, &wait_status, WNOHANG) != template.pid)
@@ -327,7 +328,8 @@ static int read_line(const char *line, struct spawn_started ready[TEMPLATE_BATCH
         template.state = IDLE;
         return result;
     }
-    if (last == NULL || sscanf(line, "%lu", &number) != 1 || sscanf(last + 1, "%d", &pid) != 1 || number - template.first >= template.count ||
+    if (last == NULL || sscanf(line, "%lu", &number) != 1 || sscanf(last + 1, "%d", &pid) != 1 ||
+        number - template.first >= template.count ||
         template.born[number - template.first].pid != 0)
         return 0;
     template.born[number - template.first].pid = pid;

@@ -10,8 +10,8 @@
 
 /*
  * Starts the warden of the calling process, before threads exist. `variable`
- * is "tmpdir=DIRECTORY", and `private` the other folder that there may be. Without a warden the server works all the same, so a
- * failure is only logged.
+ * is "tmpdir=DIRECTORY", and `private` the other folder that there may be. Without a warden the
+ * server works all the same, so a failure is only logged.
  */
 void warden_start(const char *variable, const char *private);
 

@@ -22,13 +22,13 @@ for arg; do
     args+=("$arg")
     case $plugin:$arg in
         *:sh.process=*) exec "$REAL_NBDLAB" "$@" ;;
-        :sh) plugin=sh ;;
-        :eval) plugin=eval ;;
-        eval:*=*) args+=(sh.process=worker) plugin=done ;;
+        :sh) plugin='sh' ;;
+        :eval) plugin='eval' ;;
+        eval:*=*) args+=(sh.process=worker) plugin='found' ;;
         sh:-?*) ;;
         sh:* | :*/*.sh)
             if can_have_workers "${arg#script=}"; then args+=(sh.process=worker); fi
-            plugin=done ;;
+            plugin='found' ;;
     esac
 done
 exec "$REAL_NBDLAB" "${args[@]}"
