@@ -213,9 +213,11 @@ static void bury_template(void)
         note_failure("no worker can be forked", NULL);
         return;
     }
-    if (wait_status >= 0 && WIFSIGNALED(wait_status))
-        nbdkit_error("%s: the shell that forks workers was killed by %s; another one takes over",
-                     program_get_name(), strsignal(WTERMSIG(wait_status)));
+    const char *name =
+        wait_status >= 0 && WIFSIGNALED(wait_status) ? sigabbrev_np(WTERMSIG(wait_status)) : NULL;
+    if (name != NULL)
+        nbdkit_error("%s: the shell that forks workers was killed by SIG%s; another one takes over",
+                     program_get_name(), name);
     else
         nbdkit_error("%s: the shell that forks workers has ended; another one takes over",
                      program_get_name());

@@ -17,8 +17,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "buf.h"
-
 #define SHELL_WORD_MAX 256 /* bytes with the NUL; a #! line is no longer */
 #define SHELL_REPORT_FD 3
 
