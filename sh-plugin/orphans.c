@@ -55,6 +55,11 @@ void orphans_release(pid_t pid)
             kept[i] = kept[--count];
             break;
         }
+    if (count == 0) {
+        free(kept);
+        kept = NULL;
+        capacity = 0;
+    }
     pthread_mutex_unlock(&lock);
 }
 
