@@ -411,11 +411,17 @@ void crew_rest(struct member *member)
     call(crew, crew->owner);
 }
 
-/* All but the session's own thread have ended, or are about to. */
+static bool is_slot_used(struct crew *crew, const struct slot *slot)
+{
+    LOCK_SCOPE(&crew->lock);
+    return slot->state != SLOT_FREE;
+}
+
+/* All but the session's own thread have ended, or are about to, and none begins any more. */
 static void join_all(struct crew *crew)
 {
     for (unsigned i = 0; i < crew->limit; i++)
-        if (crew->slots[i].state != SLOT_FREE)
+        if (is_slot_used(crew, &crew->slots[i]))
             pthread_join(crew->slots[i].thread, NULL);
 }
 
