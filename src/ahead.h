@@ -12,7 +12,7 @@
 enum { AHEAD_BYTES = 256 * 1024 };
 
 struct ahead {
-    char *data;   /* AHEAD_BYTES of them; the unread ones are data[begin..end-1] */
+    char *data; /* AHEAD_BYTES of them; the unread ones are data[begin..end-1] */
     size_t begin;
     size_t end;
 };

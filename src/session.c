@@ -81,7 +81,7 @@ static void flush(struct member *member)
         get_session(member)->waiting_since_ns = 0;
 }
 
-/* Waits for the client. Returns 1; 0 where others go on reading; -1 where there is no more to read. */
+/* Waits for the client. Returns 1; 0 where others go on reading; -1 where there is no more. */
 static int await_request(struct member *member)
 {
     struct conn *conn = member->crew->conn;
@@ -140,7 +140,8 @@ static void place_request(struct member *member, struct request *request, bool i
         request_keep(member->crew->conn, request);
         crew_hand_over(member);
     }
-    request->outbox = member->is_leading && has_place(member, request) ? member->lead->outbox : NULL;
+    request->outbox =
+        member->is_leading && has_place(member, request) ? member->lead->outbox : NULL;
     if (request->outbox && request->payload && (uintptr_t)request->payload % ALIGNMENT)
         request->payload =
             memcpy(outbox_get_data(request->outbox), request->payload, request->count);

@@ -20,7 +20,7 @@ struct watched {
     void (*on_stuck)(struct watched *watched, uint64_t turn);
     _Atomic uint64_t turn; /* odd in a section */
     _Atomic bool is_listed;
-    uint64_t seen_turn;   /* under the list's lock, and what follows */
+    uint64_t seen_turn; /* under the list's lock, and what follows */
     unsigned still_ticks;
     struct watched *next;
 };
