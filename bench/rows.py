@@ -52,7 +52,7 @@ class Group:
     fills: bool = False       # the disk is written before it is measured
     has_limit: bool = False   # the bare loop is measured beside it
     keeps: bool = True        # what is written can be read
-    time_ms: int = 200        # of a measurement
+    time_ms: int = 150        # of a measurement
 
 
 def is_less_better(kind):
@@ -124,26 +124,26 @@ GROUPS = [
           nbdlab("sh", DD), nbdkit("sh", DD),
           [*script_rows("spawn, dd", 1.0, "a bash script that uses dd, 4 KiB reads, depth 1"),
            *both("spawn, dd, 1 MiB", "the same, 1 MiB reads", block_kib=1024, floor=2.0)],
-          fills=True, time_ms=500),
+          fills=True, time_ms=400),
     Group("spawn: 512 MiB in the server, beside our own without",
           nbdlab("sh", DD, LD_PRELOAD=HEAVY),
           nbdlab("sh", DD),
           [Row("spawn, dd, 512 MiB touched, beside none", floor=0.95)],
-          time_ms=500),
+          time_ms=400),
     Group("spawn: 512 MiB in both servers",
           nbdlab("sh", DD, LD_PRELOAD=HEAVY), nbdkit("sh", DD, LD_PRELOAD=HEAVY),
-          [Row("spawn, dd, 512 MiB touched in both")], time_ms=500),
+          [Row("spawn, dd, 512 MiB touched in both")], time_ms=400),
     Group("workers: the same bash script",
           nbdlab("sh", DD, "sh.process=worker"), nbdkit("sh", DD),
           script_rows("worker, dd", 1.7,
                       "the same with sh.process=worker, 4 KiB reads, depth 1"),
-          fills=True, time_ms=500),
+          fills=True, time_ms=400),
     Group("workers: a script of builtins",
           nbdlab("sh", BUILTINS, "sh.process=worker"), nbdkit("sh", BUILTINS),
           [Row("worker, builtins, 4 KiB, depth 1, reads", floor=3.0,
                quote="a script of shell builtins with sh.process=worker"),
            Row("worker, builtins, 4 KiB, depth 8, reads", depth=8, floor=3.0)],
-          keeps=False, time_ms=500),
+          keeps=False, time_ms=400),
     Group("map: beside our own file plugin",
           nbdlab("sh", "{disks}/map.sh", BENCH_FILE="{files}/{side}"),
           nbdlab("file", "{files}/{side}"),
