@@ -4,6 +4,7 @@
 #   make demo                 a tour with real clients
 #   make check                everything a change must pass
 #   make check SANITIZE=address,undefined     the same under sanitizers
+#   make check SH_PROCESS=worker              the same, scripts with workers where they can
 #   make bench                how fast it is beside nbdkit; ROWS=PATTERN runs some rows only
 #   make bench-check          can all rows of the benchmark be run, and is the data right?
 #   make peers-check          with newer clients, which ../shared/peers.sh installs
