@@ -17,9 +17,6 @@
 #include "outbox.h"
 #include "transport.h"
 
-/* A thread that nobody needed for so long ends. */
-enum { IDLE_MS = 1000 };
-
 struct slot {
     pthread_t thread;
     struct crew *crew;
@@ -47,11 +44,11 @@ static void drop_lead(struct lead *lead)
     free(lead);
 }
 
-static void init_member(struct member *member, struct crew *crew, int slot)
+static void init_member(struct member *member, struct crew *crew, bool is_owner)
 {
     pthread_condattr_t monotonic;
 
-    *member = (struct member){ .crew = crew, .slot = slot };
+    *member = (struct member){ .crew = crew, .is_owner = is_owner };
     pthread_condattr_init(&monotonic);
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     pthread_cond_init(&member->wake, &monotonic);
@@ -71,7 +68,7 @@ static void *run_worker(void *argument)
     struct crew *crew = slot->crew;
     struct member member;
 
-    init_member(&member, crew, (int)(slot - crew->slots));
+    init_member(&member, crew, false);
     crew->serve(&member);
     end_member(&member);
     LOCK_SCOPE(&crew->lock);
@@ -157,14 +154,14 @@ static bool rest(struct member *member)
     int error = 0;
 
     clock_gettime(CLOCK_MONOTONIC, &deadline);
-    deadline.tv_sec += IDLE_MS / 1000;
+    deadline.tv_sec += CREW_IDLE_MS / 1000;
     member->is_called = false;
     member->next = crew->rested;
     crew->rested = member;
-    if (member->slot < 0)
+    if (member->is_owner)
         crew->owner = member;
     while (!member->is_called && error != ETIMEDOUT)
-        error = member->slot < 0 ? pthread_cond_wait(&member->wake, &crew->lock)
+        error = member->is_owner ? pthread_cond_wait(&member->wake, &crew->lock)
                                  : pthread_cond_timedwait(&member->wake, &crew->lock, &deadline);
     if (!member->is_called)
         unlink_rested(crew, member);
@@ -174,10 +171,9 @@ static bool rest(struct member *member)
 static bool may_lead(const struct member *member)
 {
     const struct crew *crew = member->crew;
-    bool is_owner = member->slot < 0;
 
     return !crew->is_led && crew->busy < crew->limit &&
-           (is_owner || (crew->limit > 1 && !crew->is_for_owner));
+           (member->is_owner || (crew->limit > 1 && !crew->is_for_owner));
 }
 
 /* Under the lock. */
@@ -255,17 +251,15 @@ bool crew_take_lead(struct member *member)
     struct crew *crew = member->crew;
     LOCK_SCOPE(&crew->lock);
 
-    while (!crew->is_over) {
+    while (!crew->is_over && !member->lead) {
         if (crew->stuck_turn)
             help(member);
         else if (may_lead(member))
             become_leader(member);
-        if (member->lead)
-            return true;
-        if (!crew->stuck_turn && !may_lead(member) && !rest(member))
+        else if (!rest(member))
             return false;
     }
-    return false;
+    return member->lead != NULL;
 }
 
 void crew_leave(struct member *member)
@@ -404,7 +398,7 @@ void crew_rest(struct member *member)
     join_ended(crew);
     if (crew->thread_count == 0)
         transport_set_idle(crew->conn->transport, 0);
-    if (member->slot < 0 || !crew->owner)
+    if (member->is_owner || !crew->owner)
         return;
     crew->is_led = member->is_leading = false;
     crew->is_for_owner = true;
@@ -433,7 +427,7 @@ void crew_run(struct crew *crew)
     crew->slots = calloc(crew->limit, sizeof *crew->slots);
     crew->watched.on_stuck = call_for_help;
     pthread_mutex_init(&crew->lock, NULL);
-    init_member(&owner, crew, -1);
+    init_member(&owner, crew, true);
     if (crew->lead && crew->slots) {
         crew->serve(&owner);
         join_all(crew);

@@ -24,6 +24,9 @@
 struct conn;
 struct outbox;
 
+/* A thread that nobody has needed for so long ends, and a client that says nothing is idle. */
+enum { CREW_IDLE_MS = 1000 };
+
 /* What the leader works with. Whoever takes the lead away leaves this to it. */
 struct lead {
     struct outbox *outbox; /* NULL: none yet, or no memory */
@@ -39,7 +42,7 @@ struct member {
     bool is_leading;
     bool is_busy;  /* counted in crew->busy */
     uint64_t turn; /* of the watched section, 0 outside */
-    int slot;      /* -1: the session's own thread */
+    bool is_owner; /* the session's own thread */
     pthread_cond_t wake;
     bool is_called;      /* under the crew's lock, and what follows */
     struct member *next; /* that rests */

@@ -32,7 +32,6 @@
 #include "wire.h"
 
 enum {
-    IDLE_MS = 1000,
     OVERDUE_NS = 200 * 1000, /* a reply waits for others no longer, if there is a choice */
     ALIGNMENT = 16,          /* malloc(3)'s: what plugins may expect of a buffer */
 };
@@ -87,7 +86,7 @@ static int await_request(struct member *member)
     struct conn *conn = member->crew->conn;
 
     while (member->is_leading) {
-        transport_set_idle(conn->transport, IDLE_MS);
+        transport_set_idle(conn->transport, CREW_IDLE_MS);
         int result = request_await(conn);
         if (result != 0)
             return result;

@@ -127,11 +127,6 @@ bool watch_end(struct watched *watched, uint64_t turn)
     return atomic_compare_exchange_strong(&watched->turn, &turn, turn + 1);
 }
 
-bool watch_is_in(struct watched *watched, uint64_t turn)
-{
-    return atomic_load(&watched->turn) == turn;
-}
-
 void watch_forget(struct watched *watched)
 {
     LOCK_SCOPE(&watch.lock);

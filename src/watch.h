@@ -34,9 +34,6 @@ uint64_t watch_begin(struct watched *watched);
  */
 bool watch_end(struct watched *watched, uint64_t turn);
 
-/* Has the section `turn` not ended? Any thread. */
-bool watch_is_in(struct watched *watched, uint64_t turn);
-
 /* Nobody will look at it any more; waits for who does. Outside of sections. */
 void watch_forget(struct watched *watched);
 
