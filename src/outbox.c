@@ -42,12 +42,14 @@ char *outbox_get_data(struct outbox *outbox)
 
 static void add_vector(struct outbox *outbox, char *base, size_t length)
 {
-    struct iovec *last = &outbox->vectors[outbox->vector_count - 1];
-
-    if (outbox->vector_count > 0 && (char *)last->iov_base + last->iov_len == base)
-        last->iov_len += length;
-    else
-        outbox->vectors[outbox->vector_count++] = (struct iovec){ base, length };
+    if (outbox->vector_count > 0) {
+        struct iovec *last = &outbox->vectors[outbox->vector_count - 1];
+        if ((char *)last->iov_base + last->iov_len == base) {
+            last->iov_len += length;
+            return;
+        }
+    }
+    outbox->vectors[outbox->vector_count++] = (struct iovec){ base, length };
 }
 
 static bool is_in_data(const struct outbox *outbox, const char *base)
