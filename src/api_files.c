@@ -5,6 +5,8 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,20 +17,42 @@
 #include "log.h"
 #define NBDKIT_API_VERSION 2
 #include "nbdkit-plugin.h"
+#include "quit.h"
 
 /* A limit, so that password=+/dev/zero ends. */
 enum { PASSWORD_MAX_BYTES = 1024 * 1024 };
+
+/*
+ * Waits for something to read. Returns false once the server is to stop: a
+ * signal that comes just before a read would not end it.
+ */
+static bool await_input(FILE *file)
+{
+    struct pollfd fds[] = { { .fd = fileno(file), .events = POLLIN },
+                            { .fd = quit_get_fd(), .events = POLLIN } };
+
+    while (poll(fds, 2, -1) < 0 && errno == EINTR)
+        continue;
+    if (!fds[1].revents)
+        return true;
+    errno = EINTR;
+    return false;
+}
 
 /* Reads one line without its newline. Returns it, to be freed, or NULL after logging. */
 static char *read_line(const char *from, FILE *file)
 {
     char *line = malloc(PASSWORD_MAX_BYTES + 1);
+    bool is_stopped = false;
     size_t length = 0;
     int c = EOF;
 
-    while (line && length <= PASSWORD_MAX_BYTES && (c = getc(file)) != EOF && c != '\n')
+    /* Byte by byte: a buffer would have the next read wait where no signal ends it. */
+    setvbuf(file, NULL, _IONBF, 0);
+    while (line && length <= PASSWORD_MAX_BYTES && !(is_stopped = !await_input(file)) &&
+           (c = getc(file)) != EOF && c != '\n')
         line[length++] = (char)c;
-    if (!line || ferror(file)) {
+    if (!line || is_stopped || ferror(file)) {
         log_error("cannot read a password from %s: %m", from);
         free(line);
         return NULL;
