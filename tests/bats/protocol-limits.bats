@@ -24,6 +24,13 @@ def hold_all():
         holder.send_request(CMD_READ, 0, LONGEST, flags=FLAG_DF)
         assert holder.is_readable(BOUND_S), "no reply begins"
     return holders
+def is_asleep():
+    tasks = "/proc/%s/task/" % os.environ["SERVER"]
+    return all(open(tasks + task + "/stat").read().rpartition(")")[2].split()[0] == "S"
+               for task in os.listdir(tasks))
+def is_taken(client):
+    """The server has received all that was sent (SIOCOUTQ)."""
+    return fcntl.ioctl(client.sock, 0x5411, bytes(4)) == bytes(4)
 '
 
 # with ARGS...: the Python on standard input against a disk of 1 GiB.
@@ -153,6 +160,7 @@ waiting = [ready() for _ in range(3)]
 for client in waiting[:2]:
     client.send_request(CMD_READ, 0, LONGEST, flags=FLAG_DF)
 waiting[2].send_request(CMD_WRITE, 0, LONGEST, data=b"part")
+until(lambda: all(map(is_taken, waiting)) and is_asleep(), "the requests to wait")
 os.kill(int(os.environ["SERVER"]), signal.SIGTERM)
 for client in waiting[:2]:
     same(client.reply().error, ESHUTDOWN, "error")
