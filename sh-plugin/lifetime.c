@@ -5,11 +5,13 @@
  * read. Calls leftovers, warden, groups, limits and nbdkit_error.
  */
 #include <errno.h>
+#include <linux/magic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <unistd.h>
 
 #define NBDKIT_API_VERSION 2
@@ -22,12 +24,37 @@
 #include "limits.h"
 #include "warden.h"
 
+#define MEMORY_FOLDER "/dev/shm"
+
 static char *tmpdir;   /* NULL before lifetime_begin and after lifetime_end */
 static char *variable; /* "tmpdir=..." */
-static char *private;  /* a hidden folder beside it */
+static char *private;  /* a hidden folder for FIFOs */
 static bool has_private;
 static char **environment;
 static uid_t maker; /* of tmpdir */
+
+/* Many a FIFO comes and goes there: on a disk, each would cost ten times as much. */
+static bool has_memory_folder(void)
+{
+    struct statfs status;
+
+    return statfs(MEMORY_FOLDER, &status) == 0 && status.f_type == TMPFS_MAGIC &&
+           access(MEMORY_FOLDER, W_OK | X_OK) == 0;
+}
+
+static int name_private(void)
+{
+    const char *name = strrchr(tmpdir, '/') + 1;
+    int result = has_memory_folder()
+                     ? asprintf(&private, MEMORY_FOLDER "/.%s", name)
+                     : asprintf(&private, "%.*s.%s", (int)(name - tmpdir), tmpdir, name);
+
+    if (result >= 0)
+        return 0;
+    private = NULL;
+    nbdkit_error("no memory");
+    return -1;
+}
 
 static int make_tmpdir(void)
 {
@@ -45,12 +72,7 @@ static int make_tmpdir(void)
     }
     tmpdir = variable + strlen("tmpdir=");
     maker = geteuid();
-    const char *name = strrchr(tmpdir, '/') + 1;
-    if (asprintf(&private, "%.*s.%s", (int)(name - tmpdir), tmpdir, name) >= 0)
-        return 0;
-    private = NULL;
-    nbdkit_error("no memory");
-    return -1;
+    return name_private();
 }
 
 static int make_environment(void)

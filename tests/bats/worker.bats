@@ -61,6 +61,11 @@ has_waiting() {
     [ -n "$(waiting)" ]
 }
 
+# folder_of_fifos: where the subshells that wait have come from.
+folder_of_fifos() {
+    dirname "$(readlink "/proc/$(waiting | head -n 1)/fd/0")"
+}
+
 read_once() {
     py <<<'ready().read(0, 512)'
 }
@@ -317,10 +322,13 @@ EOT
         wait_for has_waiting
         read_once
         processes=$(children)
+        folder=$(folder_of_fifos)
+        [ -d "$folder" ]
         kill -$signal "$SERVER"
         wait_exit || true
         # shellcheck disable=SC2086
         for pid in $processes; do wait_for not is_alive "$pid"; done
+        wait_for not test -e "$folder"
         wait_for test -z "$(ls -A "$TMPDIR")"
     done
 }
@@ -370,8 +378,10 @@ EOT
     chmod 777 "$DIR" "$TMPDIR"
     serve -u daemon sh "$DIR/disk.sh" sh.process=worker
     wait_for has_waiting
+    folder=$(folder_of_fifos)
     py <<<'same(ready().read(0, 512).split()[0].decode(), "1", "the user")'
     stop
+    not test -e "$folder"
     same "$(ls -A "$TMPDIR")" ""
 }
 
