@@ -88,7 +88,7 @@ static unsigned get_target_locked(void)
     return target < READY_MAX ? target : READY_MAX;
 }
 
-/* How many subshells to order now. */
+/* How many subshells to order now: 0 or a power of two. */
 static unsigned get_lack_locked(void)
 {
     unsigned target = get_target_locked();
@@ -97,7 +97,10 @@ static unsigned get_lack_locked(void)
 
     if (coming > target / 2 && coming >= pool.waiting)
         return 0;
-    return lack < TEMPLATE_BATCH_MAX ? lack : TEMPLATE_BATCH_MAX;
+    unsigned count = TEMPLATE_BATCH_MAX;
+    while (count > lack)
+        count /= 2;
+    return count;
 }
 
 /* Notices that the script's interpreter is another one, or that it cannot be run. */

@@ -6,7 +6,8 @@
  * The code keeps to a few rules. Jobs do not run inside a function, where local
  * and return would mean something else. Subshells are elements of a pipeline:
  * one that is started with & ignores SIGINT for ever. What the code needs of
- * names begins with "nbdlab" and is gone before the script begins.
+ * names begins with "nbdlab" and is gone before the script begins. A shell
+ * reads a pipe byte by byte, so orders and jobs are short.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -45,6 +46,9 @@ static const struct shell_kind kinds[] = {
 
 /* With these it would be interactive, or would not run the code that it is given. */
 #define REFUSED_LETTERS "ciDlst"
+
+/* Nothing to any of the shells, wherever they stand in a word. */
+#define PLAIN_BYTES "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-./:,"
 
 static const struct shell_kind *find_kind(const char *path)
 {
@@ -129,6 +133,15 @@ static void put_quoted(FILE *stream, const char *word)
     fputc('\'', stream);
 }
 
+/* The same, where it needs any. */
+static void put_word(FILE *stream, const char *word)
+{
+    if (*word != '\0' && word[strspn(word, PLAIN_BYTES)] == '\0')
+        fputs(word, stream);
+    else
+        put_quoted(stream, word);
+}
+
 /* What was written to a stream over *text. Returns it, or NULL. */
 static char *take_text(FILE *stream, char **text)
 {
@@ -138,46 +151,56 @@ static char *take_text(FILE *stream, char **text)
     return NULL;
 }
 
+/* Puts what a subshell does until it has its job. Its number is that of the order's first, and
+ * more. */
+static void put_subshell(FILE *stream, const struct shell_kind *kind, unsigned more)
+{
+    fprintf(stream, "%s{ exec", more == 0 ? "" : "|");
+    for (int i = 0; i < 3; i++)
+        fprintf(stream, " %d%c\"$2/$((nbdlab+%u))%c\"", i, "<>>"[i], more, "ioe"[i]);
+    fprintf(stream, "||exit;echo $((nbdlab+%u)) %s >&%d;exec %d>&-;", more, kind->pid,
+            SHELL_REPORT_FD, SHELL_REPORT_FD);
+    if (kind->needs_seed)
+        fprintf(stream, "RANDOM=$(((nbdlab+%u)%%32768));", more);
+    fputs("read -r nbdlab||exit;eval \"$nbdlab$3\";}", stream);
+}
+
 char *shell_format_loop(const struct shell *shell)
 {
-    char *text;
-
-    if (asprintf(&text, "%swhile read -r nbdlab; do eval \"$nbdlab\"; echo done >&%d; done\n",
-                 shell->kind->start, SHELL_REPORT_FD) < 0)
-        return NULL;
-    return text;
-}
-
-char *shell_format_tail(const struct shell *shell, const char *run)
-{
-    char *text;
-
-    if (asprintf(&text, ";%sunset nbdlab;%s%s%s%s", shell->kind->reset,
-                 *shell->options == '\0' ? "" : "set ", shell->options,
-                 *shell->options == '\0' ? "" : ";", run) < 0)
-        return NULL;
-    return text;
-}
-
-char *shell_format_order(const struct shell *shell, unsigned long first, unsigned count)
-{
+    const struct shell_kind *kind = shell->kind;
     char *text = NULL;
     size_t length;
     FILE *stream = open_memstream(&text, &length);
 
     if (stream == NULL)
         return NULL;
-    fputs(shell->kind->before, stream);
-    for (unsigned long number = first; number < first + count; number++) {
-        fprintf(stream, "%s{ exec <\"$2/%lui\" >\"$2/%luo\" 2>\"$2/%lue\"||exit;echo %lu %s >&%d;",
-                number == first ? "" : "|", number, number, number, number, shell->kind->pid,
-                SHELL_REPORT_FD);
-        if (shell->kind->needs_seed)
-            fprintf(stream, "RANDOM=%lu;", number % 32768);
-        fputs("read -r nbdlab||exit;eval \"$nbdlab$3\";}", stream);
+    fprintf(stream, "%swhile read -r nbdlab nbdlab_count; do case $nbdlab_count in\n", kind->start);
+    for (unsigned count = 1; count <= SHELL_BATCH_MAX; count *= 2) {
+        fprintf(stream, "%u) %s", count, kind->before);
+        for (unsigned more = 0; more < count; more++)
+            put_subshell(stream, kind, more);
+        fprintf(stream, "%s;;\n", kind->after);
     }
-    fprintf(stream, "%s\n", shell->kind->after);
+    fprintf(stream, "esac; echo done >&%d; done\n", SHELL_REPORT_FD);
     return take_text(stream, &text);
+}
+
+char *shell_format_tail(const struct shell *shell, const char *run)
+{
+    char *text;
+
+    if (asprintf(&text, ";%sunset nbdlab nbdlab_count;%s%s%s%s", shell->kind->reset,
+                 *shell->options == '\0' ? "" : "set ", shell->options,
+                 *shell->options == '\0' ? "" : ";", run) < 0)
+        return NULL;
+    return text;
+}
+
+char *shell_format_order(unsigned long first, unsigned count)
+{
+    char *text;
+
+    return asprintf(&text, "%lu %u\n", first, count) < 0 ? NULL : text;
 }
 
 char *shell_format_job(const char *prepare, const char *const *arguments, bool has_input)
@@ -188,10 +211,9 @@ char *shell_format_job(const char *prepare, const char *const *arguments, bool h
 
     if (stream == NULL)
         return NULL;
-    fprintf(stream, "exec %s%d>&-;%sset -- ", has_input ? "" : "</dev/null ", SHELL_REPORT_FD,
-            prepare);
+    fprintf(stream, "%s%sset -- ", has_input ? "" : "exec </dev/null;", prepare);
     for (size_t i = 0; arguments[i] != NULL; i++) {
-        put_quoted(stream, arguments[i]);
+        put_word(stream, arguments[i]);
         fputc(arguments[i + 1] == NULL ? '\n' : ' ', stream);
     }
     return take_text(stream, &text);

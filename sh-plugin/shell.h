@@ -19,6 +19,7 @@
 
 #define SHELL_WORD_MAX 256 /* bytes with the NUL; a #! line is no longer */
 #define SHELL_REPORT_FD 3
+#define SHELL_BATCH_MAX 8 /* subshells in one order */
 
 struct shell {
     const struct shell_kind *kind;
@@ -51,8 +52,11 @@ char *shell_format_loop(const struct shell *shell);
 /* How subshells go on with `run` when their arguments are set. malloc'ed, or NULL. */
 char *shell_format_tail(const struct shell *shell, const char *run);
 
-/* The order for subshells first to first + count - 1, with its newline; malloc'ed, or NULL. */
-char *shell_format_order(const struct shell *shell, unsigned long first, unsigned count);
+/*
+ * The order for subshells first to first + count - 1, with its newline. count is
+ * a power of two up to SHELL_BATCH_MAX. malloc'ed, or NULL.
+ */
+char *shell_format_order(unsigned long first, unsigned count);
 
 /*
  * The job of a subshell, with its newline: `prepare`, arguments, and whether its

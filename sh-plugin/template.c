@@ -224,7 +224,7 @@ unsigned template_count_ordered(void)
 
 int template_order(unsigned count)
 {
-    CLEANUP_FREE char *order = shell_format_order(&template.shell, template.next, count);
+    CLEANUP_FREE char *order = shell_format_order(template.next, count);
     int error = order == NULL ? ENOMEM : 0;
 
     template.first = template.next;

@@ -16,7 +16,7 @@
 #include "shell.h"
 #include "spawn.h"
 
-#define TEMPLATE_BATCH_MAX 8 /* subshells in one order */
+#define TEMPLATE_BATCH_MAX SHELL_BATCH_MAX
 
 /*
  * Starts the template, of which there is none now; it forks nothing yet.
@@ -34,7 +34,7 @@ bool template_is_there(void);
 int template_get_report_fd(void);
 int template_get_exit_fd(void);
 
-/* Orders subshells. Not while it is busy. Returns 0 or an errno. */
+/* Orders subshells, a power of two of them. Not while it is busy. Returns 0 or an errno. */
 int template_order(unsigned count);
 
 /* Subshells that are on order. */
