@@ -11,7 +11,7 @@ case "$1" in
     get_ready) truncate -s 4M "$disk" ;;
     get_size) echo 4M ;;
     can_write | can_multi_conn) exit 0 ;;
-    pread) dd if="$disk" iflag=skip_bytes,count_bytes skip="$4" count="$3" bs=1M status=none ;;
-    pwrite) dd of="$disk" oflag=seek_bytes seek="$4" conv=notrunc bs=1M status=none ;;
+    pread) dd if="$disk" iflag=skip_bytes,count_bytes skip="$4" count="$3" bs=64K status=none ;;
+    pwrite) dd of="$disk" oflag=seek_bytes seek="$4" conv=notrunc bs=64K status=none ;;
     *) exit 2 ;;
 esac
