@@ -41,6 +41,7 @@ void conn_free(struct conn *conn)
     if (conn_get_state(conn) != CONN_DEAD)
         transport_say_goodbye(conn->transport);
     budget_close(&conn->memory);
+    spares_drop(&conn->spares);
     transport_close(conn->transport);
     intern_free(&conn->intern);
     pthread_cond_destroy(&conn->state_changed);

@@ -17,6 +17,7 @@
 
 #include "budget.h"
 #include "intern.h"
+#include "spares.h"
 
 struct policy;
 struct transport;
@@ -77,6 +78,7 @@ struct conn {
 
     struct intern intern;
     struct budget_account memory; /* of its requests */
+    struct spares spares;
 };
 
 /*

@@ -394,6 +394,7 @@ void crew_rest(struct member *member)
     outbox_free(member->lead->outbox);
     member->lead->outbox = NULL;
     transport_rest(crew->conn->transport);
+    spares_drop(&crew->conn->spares);
     LOCK_SCOPE(&crew->lock);
     join_ended(crew);
     if (crew->thread_count == 0)

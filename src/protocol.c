@@ -42,8 +42,9 @@ static void perform_read(struct conn *conn, const struct request *request, struc
     struct io_range range = { request->offset, request->count };
     bool may_split = conn->has_structured_replies && !(request->flags & NBD_CMD_FLAG_DF);
 
-    answer->data =
-        request->outbox ? outbox_get_data(request->outbox) : (answer->memory = malloc(range.count));
+    if (!request->outbox)
+        answer->memory = spares_take(&conn->spares, range.count);
+    answer->data = request->outbox ? outbox_get_data(request->outbox) : answer->memory;
     if (!answer->data)
         fail_without_memory(answer);
     else if (may_split && io_is_sparse_read(conn, range))
@@ -126,6 +127,6 @@ void protocol_reply(struct conn *conn, struct request *request, struct answer *a
     else
         reply_done(conn, request);
     nbdkit_extents_free(answer->extents);
-    free(answer->memory);
+    spares_give(&conn->spares, answer->memory, request->count);
     request_release(conn, request);
 }

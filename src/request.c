@@ -235,7 +235,7 @@ static int read_data(struct conn *conn, struct request *request)
         request->payload_left = 0;
         return transport_borrow(conn->transport, &request->payload, request->count);
     }
-    request->payload = malloc(request->count);
+    request->payload = spares_take(&conn->spares, request->count);
     if (request->payload)
         return read_part(conn, request, request->payload, request->count);
     request->error = refuse_memory(request);
@@ -418,7 +418,7 @@ void request_keep(struct conn *conn, struct request *request)
         request->error = reserve_memory(conn, request);
     if (request->error || !borrowed)
         return;
-    request->payload = malloc(request->count);
+    request->payload = spares_take(&conn->spares, request->count);
     if (request->payload)
         memcpy(request->payload, borrowed, request->count);
     else
@@ -431,6 +431,6 @@ void request_release(struct conn *conn, struct request *request)
         return;
     budget_give(&conn->memory, request->memory);
     request->memory = 0;
-    free(request->payload);
+    spares_give(&conn->spares, request->payload, request->count);
     request->payload = NULL;
 }
