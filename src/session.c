@@ -33,7 +33,8 @@
 
 enum {
     OVERDUE_NS = 200 * 1000, /* a reply waits for others no longer, if there is a choice */
-    ALIGNMENT = 16,          /* malloc(3)'s: what plugins may expect of a buffer */
+    LINGERING_MAX = 2, /* requests at once from a client that waits for each reply, or nearly */
+    ALIGNMENT = 16,    /* malloc(3)'s: what plugins may expect of a buffer */
 };
 
 /* What the session's threads share besides the connection. */
@@ -41,6 +42,7 @@ struct session {
     struct crew crew;
     struct paces paces;
     int64_t waiting_since_ns; /* the first reply in the outbox, or 0; the leader's */
+    unsigned run_length;      /* requests read since there was nothing to read; the leader's */
 };
 
 /* The calling thread is the connection's from now on. */
@@ -85,6 +87,8 @@ static int await_request(struct member *member)
 {
     struct conn *conn = member->crew->conn;
 
+    transport_set_lingering(conn->transport, get_session(member)->run_length <= LINGERING_MAX);
+    get_session(member)->run_length = 0;
     while (member->is_leading) {
         transport_set_idle(conn->transport, CREW_IDLE_MS);
         int result = request_await(conn);
@@ -109,6 +113,7 @@ static int read_request(struct member *member, struct request *request)
     }
     if (result <= 0)
         return result;
+    get_session(member)->run_length++;
     return conn_get_state(conn) < CONN_CLOSING && request_read(conn, request) > 0 ? 1 : -1;
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
  * Owns nothing: reads and writes a stream's descriptors, and waits for them.
- * Entered by the stream's reader and its writer. Calls tls.
+ * Entered by the stream's reader and its writer. Calls linger and tls.
  */
 #include "stream.h"
 
@@ -12,6 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "linger.h"
 #include "tls.h"
 
 enum { SLOW_CLIENT_MS = 5000 };
@@ -72,7 +73,7 @@ static ssize_t read_socket(struct stream *stream, void *buffer, size_t length)
 {
     if (stream->deadline_ms != 0 && stream_wait_for_input(stream) < 0)
         return -1;
-    return recv(stream->in_fd, buffer, length, 0);
+    return linger_recv(&stream->linger, stream->in_fd, buffer, length);
 }
 
 /* May more be read, though nobody has to wait for it? Returns as wait_for_input(). */

@@ -12,6 +12,8 @@
 #include <sys/types.h>
 #include <sys/uio.h>
 
+#include "linger.h"
+
 struct tls;
 
 struct stream {
@@ -20,6 +22,7 @@ struct stream {
     int out_fd;
     int stop_fd;
     bool is_socket;
+    struct linger_state linger; /* the reader's */
     /* Pipes know no shutdown(2): these poll readable once woken. -1 for sockets. */
     int reader_wake_fd;
     int all_wake_fd;

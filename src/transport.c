@@ -183,6 +183,11 @@ void transport_set_idle(struct transport *transport, int idle_ms)
         setsockopt(transport->stream.in_fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof timeout);
 }
 
+void transport_set_lingering(struct transport *transport, bool is_wanted)
+{
+    transport->stream.linger.is_wanted = is_wanted;
+}
+
 void transport_rest(struct transport *transport)
 {
     ahead_rest(&transport->ahead);

@@ -52,6 +52,12 @@ int transport_wait(struct transport *transport);
 /* From now on a client that says nothing for so long is idle; 0: it never is. The reader. */
 void transport_set_idle(struct transport *transport, int idle_ms);
 
+/*
+ * Whether it is worthwhile to wait awake, see linger.h: not where a client has
+ * so many requests in flight that it does not wait for each reply. The reader's.
+ */
+void transport_set_lingering(struct transport *transport, bool is_wanted);
+
 /* Gives back the memory of the read-ahead, after EAGAIN of transport_wait(). */
 void transport_rest(struct transport *transport);
 
