@@ -7,7 +7,9 @@
 
 enum {
     SLOW_NS = 100 * 1000, /* some times as long as it takes to hand over to another thread */
-    QUICK_CALLS = 16,
+    QUICK_SCORE = 16,
+    SCORE_MAX = 32,
+    SLOW_PENALTY = 8, /* of a call that was slow; a quick one gains 1 */
 };
 
 _Static_assert(NBD_CMD_BLOCK_STATUS < 16, "a kind for each command, size and FUA");
@@ -23,15 +25,16 @@ struct pace *pace_find(struct paces *paces, const struct request *request)
 
 bool pace_is_slow(struct pace *pace)
 {
-    return atomic_load_explicit(&pace->quick_count, memory_order_relaxed) < QUICK_CALLS;
+    return atomic_load_explicit(&pace->score, memory_order_relaxed) < QUICK_SCORE;
 }
 
 void pace_note(struct pace *pace, int64_t took_ns)
 {
-    unsigned count = atomic_load_explicit(&pace->quick_count, memory_order_relaxed);
+    unsigned score = atomic_load_explicit(&pace->score, memory_order_relaxed);
 
-    if (took_ns >= SLOW_NS)
-        atomic_store_explicit(&pace->quick_count, 0, memory_order_relaxed);
-    else if (count < QUICK_CALLS)
-        atomic_store_explicit(&pace->quick_count, count + 1, memory_order_relaxed);
+    if (took_ns < SLOW_NS)
+        score = score < SCORE_MAX ? score + 1 : SCORE_MAX;
+    else
+        score = score > SLOW_PENALTY ? score - SLOW_PENALTY : 0;
+    atomic_store_explicit(&pace->score, score, memory_order_relaxed);
 }
