@@ -28,7 +28,7 @@
 #include "template.h"
 
 #define READY_MIN 8 /* while there are calls */
-#define READY_MAX 16
+#define READY_MAX 32
 #define READY_AT_REST 2
 #define REST_TICKS 5 /* without a call */
 #define TICK_MS 1000
@@ -81,7 +81,7 @@ static void discard_locked(unsigned kept)
 static unsigned get_target_locked(void)
 {
     unsigned peak = pool.peak > pool.last_peak ? pool.peak : pool.last_peak;
-    unsigned target = 2 * peak < READY_MIN ? READY_MIN : 2 * peak;
+    unsigned target = 4 * peak < READY_MIN ? READY_MIN : 4 * peak;
 
     if (pool.quiet_ticks >= REST_TICKS)
         return READY_AT_REST;

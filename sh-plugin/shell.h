@@ -19,7 +19,7 @@
 
 #define SHELL_WORD_MAX 256 /* bytes with the NUL; a #! line is no longer */
 #define SHELL_REPORT_FD 3
-#define SHELL_BATCH_MAX 8 /* subshells in one order */
+#define SHELL_BATCH_MAX 16 /* subshells in one order */
 
 struct shell {
     const struct shell_kind *kind;

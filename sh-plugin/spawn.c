@@ -27,6 +27,7 @@
 
 #define TERM_NS (1000 * LIMITS_NANOSECONDS_PER_MS) /* between SIGTERM and SIGKILL */
 #define KILL_MS 1000                               /* that a killed child may take to die */
+#define QUIET_MS 5                                 /* without a look at what a child prints */
 #define SURPLUS_MAX_BYTES (64 * 1024 * 1024)       /* beyond what is wanted */
 #define PIPE_DEFAULT_BYTES 65536
 #define PIPE_MAX_BYTES (1024 * 1024)
@@ -156,8 +157,12 @@ static void limit_surplus(struct child *child, const struct buf *buf)
 
 static void drain(struct child *child, int which, struct buf *buf)
 {
-    ssize_t count = buf_read_fd(buf, child->poll[which].fd);
+    ssize_t count;
 
+    /* When nobody writes any more, the end is near. */
+    do
+        count = buf_read_fd(buf, child->poll[which].fd);
+    while (count > 0 && child->has_exited && buf->dropped == 0);
     if (count == 0 || (count < 0 && errno != EAGAIN && errno != EINTR))
         close_fd(&child->poll[which].fd);
     limit_surplus(child, buf);
@@ -209,6 +214,11 @@ static int get_wait_ms(const struct child *child, int64_t now_ns)
                      : (int)((left + LIMITS_NANOSECONDS_PER_MS - 1) / LIMITS_NANOSECONDS_PER_MS);
 }
 
+static size_t get_expected_output(const struct spawn_job *job)
+{
+    return job->output->is_callers ? job->output->limit : 0;
+}
+
 static void handle_events(struct child *child)
 {
     const struct pollfd *events = child->poll;
@@ -231,8 +241,24 @@ static bool is_over(const struct child *child)
            (child->has_exited && child->poll[OUTPUT].fd < 0 && child->poll[ERRORS].fd < 0);
 }
 
+/*
+ * Waits for the end of a child all of whose output a pipe is likely to hold: it
+ * is read in the end, and this thread is not woken up for each part of it.
+ */
+static void await_exit(struct child *child)
+{
+    int wait_ms = get_wait_ms(child, limits_read_clock());
+
+    if (wait_ms < 0 || wait_ms > QUIET_MS)
+        wait_ms = QUIET_MS;
+    if (poll(child->poll + EXIT, POLL_COUNT - EXIT, wait_ms) > 0)
+        handle_events(child);
+}
+
 static void attend_child(struct child *child)
 {
+    if (child->poll[INPUT].fd < 0 && get_expected_output(child->job) <= PIPE_DEFAULT_BYTES)
+        await_exit(child);
     while (!is_over(child)) {
         int ready = poll(child->poll, POLL_COUNT, get_wait_ms(child, limits_read_clock()));
         int64_t now_ns = limits_read_clock();
@@ -255,11 +281,6 @@ static void wait_for_child(struct child *child)
     orphans_release(child->pid);
     groups_remember(child->pid);
     child->end->elapsed_ns = limits_read_clock() - child->start_ns;
-}
-
-static size_t get_expected_output(const struct spawn_job *job)
-{
-    return job->output->is_callers ? job->output->limit : 0;
 }
 
 void spawn_attend(const struct spawn_job *job, const struct spawn_started *started,
