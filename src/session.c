@@ -86,10 +86,11 @@ static void flush(struct member *member)
 static int await_request(struct member *member)
 {
     struct conn *conn = member->crew->conn;
+    struct session *session = get_session(member);
 
-    transport_set_lingering(conn->transport, get_session(member)->run_length <= LINGERING_MAX);
-    get_session(member)->run_length = 0;
     while (member->is_leading) {
+        transport_set_lingering(conn->transport, session->run_length <= LINGERING_MAX);
+        session->run_length = 0;
         transport_set_idle(conn->transport, CREW_IDLE_MS);
         int result = request_await(conn);
         if (result != 0)
