@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# Stands in for the server, $REAL_NBDLAB: adds sh.process=worker to a command line that serves a
+# Stands in for the server, $REAL_NBDLAB, under the name that it is called by: adds sh.process=worker to a command line that serves a
 # script which can have it, or fragments.  So a suite that knows nothing of workers tests them.
 
 # can_have_workers SCRIPT: its #! line names one of the shells, or it has none.
@@ -21,7 +21,8 @@ plugin=
 for arg; do
     args+=("$arg")
     case $plugin:$arg in
-        *:sh.process=*) exec "$REAL_NBDLAB" "$@" ;;
+        *:sh.process=*) exec -a "$0" "$REAL_NBDLAB" "$@" ;;
+        :*.so) plugin='another' ;;
         :sh) plugin='sh' ;;
         :eval) plugin='eval' ;;
         eval:*=*) args+=(sh.process=worker) plugin='found' ;;
@@ -31,4 +32,4 @@ for arg; do
             plugin='found' ;;
     esac
 done
-exec "$REAL_NBDLAB" "${args[@]}"
+exec -a "$0" "$REAL_NBDLAB" "${args[@]}"

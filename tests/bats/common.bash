@@ -15,6 +15,7 @@ bats_require_minimum_version 1.5.0
 TESTS=$(cd "$BATS_TEST_DIRNAME/.." && pwd)
 : "${BUILD:=$TESTS/../build}"
 : "${NBDLAB:=$BUILD/nbdlab}"
+: "${REAL_NBDLAB:=$NBDLAB}" # the program itself, where NBDLAB is a stand-in (with_workers.sh)
 BUILD=$(cd "$BUILD" && pwd)
 NAME=${NBDLAB##*/}
 SLOWER=1

@@ -17,7 +17,7 @@ setup() {
 # exported: every function that plugins are offered.  Two are there for compiled plugins alone, which
 # import them without a need; no header has them.
 exported() {
-    nm -D --defined-only "$NBDLAB" | awk '$3 ~ /^nbdkit_/ { print $3 }' |
+    nm -D --defined-only "$REAL_NBDLAB" | awk '$3 ~ /^nbdkit_/ { print $3 }' |
         grep -vxE 'nbdkit_(extents|exports)_free' | sort
 }
 

@@ -67,7 +67,7 @@ has_ipv6() {
 host_cpu host_os libdir mandir max_api_version name nbdlab_version plugindir \
 root_tls_certificates_dir run_default_socket sbindir selinux soext sysconfdir timeout_option tls \
 version version_major version_minor vsock_option zstd "
-    for line in "binary=$(realpath "$NBDLAB")" exit_with_parent=yes "host_cpu=$(uname -m)" \
+    for line in "binary=$(realpath "$REAL_NBDLAB")" exit_with_parent=yes "host_cpu=$(uname -m)" \
         max_api_version=2 "name=$NAME" root_tls_certificates_dir=/etc/pki/nbdkit \
         run_default_socket=Unix selinux=yes soext=so sysconfdir=/etc timeout_option=yes \
         version_major=1 vsock_option=yes zstd=no; do

@@ -41,7 +41,7 @@ for member in struct.split(";"):
 
 # exported: the names of what the program offers to plugins; what it copies from libc is not its own.
 exported() {
-    nm -D --defined-only "$NBDLAB" | awk '$3 !~ /@/ { print $3 }' | sort
+    nm -D --defined-only "$REAL_NBDLAB" | awk '$3 !~ /@/ { print $3 }' | sort
 }
 
 @test "struct nbdkit_plugin has the layout of nbdkit's, for both API versions" {
@@ -130,7 +130,7 @@ EOT
         diff - <(grep '^nbdkit_' "$DIR/exported")
     # A sanitizer exports its own.
     [ -n "${SANITIZE:-}" ] || same "$(grep -v '^nbdkit_' "$DIR/exported")" ""
-    same "$(nm -D --defined-only "$NBDLAB" | awk '$3 ~ /^nbdkit_/ && $2 != "T"')" ""
+    same "$(nm -D --defined-only "$REAL_NBDLAB" | awk '$3 ~ /^nbdkit_/ && $2 != "T"')" ""
     same "$(functions "$THEIRS" | comm -23 - "$DIR/declared")" ""
 }
 

@@ -6,6 +6,9 @@
 
 load common
 
+# These tests say themselves what has workers.
+NBDLAB=$REAL_NBDLAB
+
 # memory_disk SHELL: a disk in a file, which can do everything these tests need.
 memory_disk() {
     disk disk.sh <<EOT
