@@ -32,6 +32,7 @@
 #define READY_AT_REST 2
 #define REST_TICKS 5 /* without a call */
 #define TICK_MS 1000
+#define REST_MS 30000 /* then daemons of scripts that have ended are reaped */
 #define PATIENCE_NS (5000 * LIMITS_NANOSECONDS_PER_MS) /* of a call, and with an order */
 #define RETRY_NS (5000 * LIMITS_NANOSECONDS_PER_MS)    /* after a template that failed */
 
@@ -335,7 +336,7 @@ static void *look_after(void *unused)
             { .fd = template_get_report_fd(), .events = POLLIN },
             { .fd = template_get_exit_fd(), .events = POLLIN },
         };
-        poll(events, 3, is_at_rest() ? -1 : TICK_MS);
+        poll(events, 3, is_at_rest() ? REST_MS : TICK_MS);
         if (events[1].revents != 0)
             collect_subshells();
         else if (events[2].revents != 0)
