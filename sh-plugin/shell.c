@@ -174,7 +174,10 @@ char *shell_format_loop(const struct shell *shell)
 
     if (stream == NULL)
         return NULL;
-    fprintf(stream, "%swhile read -r nbdlab nbdlab_count; do case $nbdlab_count in\n", kind->start);
+    fprintf(stream,
+            SHELL_LOOP "=%sunset " SHELL_LOOP "\nwhile read -r nbdlab nbdlab_count; do "
+                       "case $nbdlab_count in\n",
+            kind->start);
     for (unsigned count = 1; count <= SHELL_BATCH_MAX; count *= 2) {
         fprintf(stream, "%u) %s", count, kind->before);
         for (unsigned more = 0; more < count; more++)

@@ -43,9 +43,15 @@ void shell_set_default(struct shell *shell);
 bool shell_is_same(const struct shell *a, const struct shell *b);
 
 /*
- * The template's program. These are its arguments: a newline; the folder of the
- * FIFOs; the next function's; and what the program asks for. malloc'ed, or NULL.
+ * The template's program: it runs what it has in a variable of its environment,
+ * since ps(1) shows arguments once more for each subshell. Its own are a newline;
+ * the folder of the FIFOs; what shell_format_tail() makes; and what the program
+ * asks for.
  */
+#define SHELL_LOOP "nbdlab_loop"
+#define SHELL_PROGRAM "eval \"$" SHELL_LOOP "\""
+
+/* The variable, as "NAME=VALUE"; malloc'ed, or NULL. */
 char *shell_format_loop(const struct shell *shell);
 #define SHELL_FIRST_ARGUMENT 4 /* of the program */
 

@@ -107,7 +107,7 @@ static void drop_order(void)
     template.count = 0;
 }
 
-static void fill_words(const char *words[WORDS_MAX], const char *loop, const char *tail)
+static void fill_words(const char *words[WORDS_MAX], const char *tail)
 {
     const struct shell *shell = &template.shell;
     size_t count = 0;
@@ -118,7 +118,7 @@ static void fill_words(const char *words[WORDS_MAX], const char *loop, const cha
     if (*shell->flags != '\0')
         words[count++] = shell->flags;
     words[count++] = "-c";
-    words[count++] = loop;
+    words[count++] = SHELL_PROGRAM;
     words[count++] = program_get_template_name();
     words[count++] = "\n";
     words[count++] = lifetime_get_private();
@@ -127,20 +127,36 @@ static void fill_words(const char *words[WORDS_MAX], const char *loop, const cha
     words[count] = NULL;
 }
 
+/* The environment of scripts, and one variable more. To be freed; or NULL. */
+static char **extend_environment(char *variable)
+{
+    char *const *scripts = lifetime_get_environment();
+    size_t count = 0;
+
+    while (scripts[count] != NULL)
+        count++;
+    char **extended = calloc(count + 2, sizeof(*extended));
+    if (extended != NULL) {
+        memcpy(extended, scripts, count * sizeof(*extended));
+        extended[count] = variable;
+    }
+    return extended;
+}
+
 /* Starts it with these ends of its pipes. Returns 0 or an errno. */
 static int start_process(int order_fd, int report_fd)
 {
     CLEANUP_FREE char *loop = shell_format_loop(&template.shell);
     CLEANUP_FREE char *tail = shell_format_tail(&template.shell, program_get_template_run());
+    CLEANUP_FREE char **environment = loop == NULL ? NULL : extend_environment(loop);
     const char *words[WORDS_MAX];
 
-    if (loop == NULL || tail == NULL)
+    if (environment == NULL || tail == NULL)
         return ENOMEM;
-    fill_words(words, loop, tail);
+    fill_words(words, tail);
     orphans_begin_start();
-    int error =
-        spawn_start(words, lifetime_get_environment(), (const int[]){ order_fd, -1, -1, report_fd },
-                    SHELL_REPORT_FD + 1, &template.pid);
+    int error = spawn_start(words, environment, (const int[]){ order_fd, -1, -1, report_fd },
+                            SHELL_REPORT_FD + 1, &template.pid);
     orphans_keep(error == 0 ? template.pid : 0);
     if (error == 0)
         template.exit_fd = pidfd_open(template.pid, 0);

@@ -317,6 +317,21 @@ EOT
     stop
 }
 
+@test "ps shows what a worker is, in a line, and calls have no variable of it" {
+    probe_disk
+    echo '{ env; set; } | grep "^nbdlab_" || echo none' >"$DIR/probe"
+    for shell in sh bash ksh zsh; do
+        sed -i "1s|.*|#!/bin/$shell|" "$DIR/disk.sh"
+        serve sh "$DIR/disk.sh" sh.process=worker
+        wait_for has_waiting
+        line=$(tr '\0' ' ' <"/proc/$(waiting | head -n 1)/cmdline")
+        contains "$line" "$DIR/disk.sh"
+        [ "${#line}" -lt 300 ]
+        py <<<'same(ready().read(0, 512).split(), [b"none"], "variables")'
+        stop
+    done
+}
+
 @test "nothing is left of it when the server ends, however it ends" {
     probe_disk
     echo 'echo fine' >"$DIR/probe"
