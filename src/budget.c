@@ -10,6 +10,7 @@
 #include <time.h>
 
 #include "cleanup.h"
+#include "clock.h"
 #include "transport.h"
 
 enum {
@@ -88,14 +89,6 @@ static bool take_now(struct budget_account *account, uint64_t bytes)
     return true;
 }
 
-static int64_t read_clock_ms(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return now.tv_sec * INT64_C(1000) + now.tv_nsec / 1000000;
-}
-
 /* Has the server waited for the client all the time since it was first seen to? */
 static bool is_stuck(struct budget_progress *progress, int64_t now_ms)
 {
@@ -111,7 +104,7 @@ static bool is_stuck(struct budget_progress *progress, int64_t now_ms)
 /* Drops the clients that hold memory and do nothing for getting rid of it. */
 static void drop_stuck(void)
 {
-    int64_t now_ms = read_clock_ms();
+    int64_t now_ms = clock_read_ms();
 
     for (struct budget_account *account = budget.accounts; account; account = account->next) {
         bool is_sending_stuck = is_stuck(&account->sending, now_ms);

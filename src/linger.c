@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-/* Owns the number of reads there were. Any thread; calls nothing of ours. */
+/* Owns the number of reads there were. Any thread; calls clock. */
 #include "linger.h"
 
 #include <errno.h>
@@ -8,7 +8,8 @@
 #include <stdatomic.h>
 #include <stdint.h>
 #include <sys/socket.h>
-#include <time.h>
+
+#include "clock.h"
 
 enum {
     CALM_MIN = 32,         /* reads in a row without too many others in between */
@@ -25,14 +26,6 @@ static void count_processors(void)
 
     processor_count =
         sched_getaffinity(0, sizeof set, &set) == 0 ? (unsigned)CPU_COUNT(&set) - 1 : 0;
-}
-
-static int64_t read_clock_ns(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
 }
 
 static unsigned get_processor_count(void)
@@ -65,17 +58,17 @@ static bool is_calm(const struct linger_state *state)
 
 ssize_t linger_recv(struct linger_state *state, int fd, void *buffer, size_t length)
 {
-    int64_t begun_ns = read_clock_ns();
+    int64_t begun_ns = clock_read_ns();
     bool is_worthwhile = state->is_wanted && state->was_short;
 
     count_read(state);
-    while (is_worthwhile && is_calm(state) && read_clock_ns() - begun_ns < LINGER_NS) {
+    while (is_worthwhile && is_calm(state) && clock_read_ns() - begun_ns < LINGER_NS) {
         ssize_t got = recv(fd, buffer, length, MSG_DONTWAIT);
         if (got >= 0 || errno != EAGAIN)
             return got;
         sched_yield();
     }
     ssize_t got = recv(fd, buffer, length, 0);
-    state->was_short = read_clock_ns() - begun_ns < SHORT_NS;
+    state->was_short = clock_read_ns() - begun_ns < SHORT_NS;
     return got;
 }

@@ -11,9 +11,9 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "api.h"
+#include "clock.h"
 #include "conn.h"
 #include "crew.h"
 #include "debug_flags.h"
@@ -65,14 +65,6 @@ static void leave_thread(void)
 static struct session *get_session(struct member *member)
 {
     return member->crew->context;
-}
-
-static int64_t read_clock_ns(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
 }
 
 static void flush(struct member *member)
@@ -175,11 +167,11 @@ static void do_request(struct member *member, struct request *request)
     struct answer answer;
 
     place_request(member, request, !request->error && pace_is_slow(pace));
-    int64_t begun_ns = read_clock_ns();
+    int64_t begun_ns = clock_read_ns();
     crew_begin_call(member);
     protocol_perform(member->crew->conn, request, &answer);
     crew_end(member);
-    int64_t ended_ns = read_clock_ns();
+    int64_t ended_ns = clock_read_ns();
     if (!request->error)
         pace_note(pace, ended_ns - begun_ns);
     bool is_waiting = member->is_leading && request->outbox;

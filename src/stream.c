@@ -9,28 +9,20 @@
 #include <poll.h>
 #include <stddef.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "linger.h"
 #include "tls.h"
 
 enum { SLOW_CLIENT_MS = 5000 };
-
-static int64_t read_clock_ms(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return now.tv_sec * INT64_C(1000) + now.tv_nsec / 1000000;
-}
 
 /* For poll(2): -1 without a deadline. */
 int stream_get_patience_ms(const struct stream *stream)
 {
     if (stream->deadline_ms == 0)
         return -1;
-    int64_t left_ms = stream->deadline_ms - read_clock_ms();
+    int64_t left_ms = stream->deadline_ms - clock_read_ms();
     return left_ms > 0 ? (int)left_ms : 0;
 }
 
@@ -131,7 +123,7 @@ static ssize_t write_some(struct stream *stream, struct iovec *vectors, int coun
 /* All that is still to be sent when the server stops has one and the same time for it. */
 static int get_time_left_ms(struct stream *stream)
 {
-    int64_t now_ms = read_clock_ms();
+    int64_t now_ms = clock_read_ms();
 
     if (stream->give_up_at_ms == 0)
         stream->give_up_at_ms = now_ms + SLOW_CLIENT_MS;
@@ -223,5 +215,5 @@ void stream_send_now(struct stream *stream, struct iovec *vectors, int count)
 
 void stream_set_deadline(struct stream *stream, unsigned timeout_ms)
 {
-    stream->deadline_ms = read_clock_ms() + timeout_ms;
+    stream->deadline_ms = clock_read_ms() + timeout_ms;
 }
