@@ -7,6 +7,7 @@
 #
 #   each COMMAND...          runs a command in both folders; it must succeed in both
 #   twins [OPTION...] PLUGIN ARGS...   starts both; sets SOCK, PEER and URI, PEER_URI
+#   twins_at_once ...        the same, both within one second of the clock
 #   compare <<'EOT'          Python with everything of twins.py and lab.py at hand
 #   stop_twins               SIGTERM; both must end with status 0
 #   same_dump PLUGIN;  same_help PLUGIN;  both_refuse PLUGIN ARGS...
@@ -61,6 +62,20 @@ twins() {
     cd "$DIR" || return 1
     wait_for is_peer_up_or_gone
     [ -s "$DIR/peer.pid" ] || { cat "$DIR/peer.log"; return 1; }
+}
+
+# twins_at_once ARGS...: the same for plugins that draw random numbers from the second they start in.
+twins_at_once() {
+    local second try
+    for try in {1..20}; do
+        second=$EPOCHSECONDS
+        twins "$@" || return
+        [ "$EPOCHSECONDS" != "$second" ] || return 0
+        stop_twins || return
+        rm -f "$SOCK"
+    done
+    echo "in $try tries, the two did not start within a second"
+    return 1
 }
 
 is_peer_up_or_gone() {
