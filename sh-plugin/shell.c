@@ -151,8 +151,7 @@ static char *take_text(FILE *stream, char **text)
     return NULL;
 }
 
-/* Puts what a subshell does until it has its job. Its number is that of the order's first, and
- * more. */
+/* Puts what a subshell does until it has its job. Its number is the order's first, plus `more`. */
 static void put_subshell(FILE *stream, const struct shell_kind *kind, unsigned more)
 {
     fprintf(stream, "%s{ exec", more == 0 ? "" : "|");

@@ -36,7 +36,7 @@ static unsigned get_processor_count(void)
     return processor_count;
 }
 
-/* Counts a read, and how many there were that did not find all processors in use. */
+/* Counts a read, and how many of this reader's in a row had few of others in between. */
 static void count_read(struct linger_state *state)
 {
     unsigned number = atomic_fetch_add_explicit(&read_count, 1, memory_order_relaxed);

@@ -14,7 +14,7 @@ struct request;
 
 /* A kind of requests; zeroed: nothing is known of it, which counts as slow. Any thread. */
 struct pace {
-    _Atomic unsigned score; /* in a row */
+    _Atomic unsigned score; /* rises with quick calls and falls with slow ones */
 };
 
 /* Room for every kind. */
