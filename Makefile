@@ -154,6 +154,7 @@ $(B)/tests/test_map: tests/unit/map_stand_ins.c sh-plugin/map.c sh-plugin/map_ta
 $(B)/tests/test_map_parse: sh-plugin/map_parse.c sh-plugin/parse.c
 $(B)/tests/test_parse: src/parse.c
 $(B)/tests/test_utf8: src/utf8.c
+$(B)/tests/test_spares: src/spares.c
 $(B)/tests/test_sparse: src/sparse.c
 
 # The programs of the benchmark. They share with the server what is pure.

@@ -1,8 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# Stands in for the server, $REAL_NBDLAB, under the name that it is called by: adds sh.process=worker to a command line that serves a
-# script which can have it, or fragments.  So a suite that knows nothing of workers tests them.
+# Stands in for the server, $REAL_NBDLAB, under the name that it is called by: adds
+# sh.process=worker to a command line that serves a script which can have it, or fragments. So a
+# suite that knows nothing of workers tests them.
 
 # can_have_workers SCRIPT: its #! line names one of the shells, or it has none.
 can_have_workers() {
