@@ -39,6 +39,14 @@ TLS_CFLAGS := $(shell pkg-config --cflags gnutls)
 TLS_LIBS := $(shell pkg-config --libs gnutls)
 endif
 
+# The languages that plugins can be written in, beside C and shell. One whose tools are not there
+# is left out: $(call found,LANGUAGE,COMMAND,PACKAGES) is 1 where COMMAND succeeds, and says what is
+# missing where it does not.
+LANGUAGES ?= python ocaml rust
+found = $(if $(filter $(1),$(LANGUAGES)),$(if $(shell $(2) >/dev/null 2>&1 && echo 1),1,$(if \
+        $(filter check demo lint clean bench bench-check,$(MAKECMDGOALS)),,$(info \
+        There will be no plugins in $(1): `$(2)` fails (Debian has $(3)).))))
+
 # One line per step; V=1 shows the commands, V=2 nothing.
 V ?= 0
 Q = $(if $(filter 1,$(V)),,@)
@@ -70,6 +78,10 @@ memory_SOURCES = $(wildcard plugins/memory/*.c)
 file_SOURCES = $(wildcard plugins/file/*.c) $(SHARED)
 PLUGIN_NAMES = $(if $(wildcard sh-plugin/sh.c),sh eval) memory file
 PLUGINS = $(PLUGIN_NAMES:%=$(B)/plugins/nbdkit-%-plugin.so)
+# Further files that all, tests and install make; the languages add theirs.
+EXTRA =
+EXTRA_TESTS =
+EXTRA_INSTALLS =
 
 BENCH = $(patsubst %,$(B)/bench/%,nbdload bareloop firstreply heavy.so)
 UNIT_TESTS = $(patsubst tests/unit/%.c,$(B)/tests/%,$(wildcard tests/unit/test_*.c))
@@ -79,7 +91,11 @@ TEST_PLUGINS = $(patsubst tests/plugins/%.c,$(B)/tests/plugins/%.so,$(wildcard t
 .DELETE_ON_ERROR:
 .PHONY: all tests check peers-check bench bench-check bench-programs demo lint install install-man clean
 
-all: $(B)/nbdlab $(PLUGINS) $(if $(filter build,$(B)),nbdlab)
+.PHONY: default
+default: all
+include $(wildcard plugins/*/rules.mk)
+
+all: $(B)/nbdlab $(PLUGINS) $(EXTRA) $(if $(filter build,$(B)),nbdlab)
 
 # The program finds its plugins beside the file that the link points to.
 nbdlab: $(B)/nbdlab
@@ -128,7 +144,7 @@ $(B)/plugins/nbdkit-$(1)-plugin.so: $$($(1)_SOURCES:%.c=$(B)/%.o)
 endef
 $(foreach name,$(PLUGIN_NAMES),$(eval $(call PLUGIN_RULE,$(name))))
 
-tests: all $(BENCH) $(B)/nbdlab-without-tls $(UNIT_TESTS) $(TEST_PLUGINS)
+tests: all $(BENCH) $(B)/nbdlab-without-tls $(UNIT_TESTS) $(TEST_PLUGINS) $(EXTRA_TESTS)
 
 # What a test includes, by a path with ../, is not to be linked once more.
 $(B)/tests/test_%: tests/unit/test_%.c $(B)/flags
@@ -210,7 +226,7 @@ lint:
 	scripts/need lint
 	scripts/lint
 
-install: all install-man
+install: all install-man $(EXTRA_INSTALLS)
 	install -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(PLUGINDIR) $(DESTDIR)$(INCLUDEDIR) \
 	 $(DESTDIR)$(PKGCONFIGDIR) $(DESTDIR)$(COMPLETIONDIR)
 	install $(B)/nbdlab $(DESTDIR)$(BINDIR)/nbdlab
