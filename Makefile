@@ -140,7 +140,7 @@ define PLUGIN_RULE
 $(B)/plugins/nbdkit-$(1)-plugin.so: $$($(1)_SOURCES:%.c=$(B)/%.o)
 	@mkdir -p $$(@D)
 	$$(call say,LINK)
-	$$(Q)$$(CC) $$(ALL_LDFLAGS) -shared -o $$@ $$^
+	$$(Q)$$(CC) $$(ALL_LDFLAGS) -shared -o $$@ $$^ $$($(1)_LIBS)
 endef
 $(foreach name,$(PLUGIN_NAMES),$(eval $(call PLUGIN_RULE,$(name))))
 

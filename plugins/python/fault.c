@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * From a Python exception to a message and an errno. Owns the errno that the
+ * thread's callback has set. Any thread with the lock; calls Python and the plugin API.
+ */
+#include "fault.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define NBDKIT_API_VERSION 2
+#include <nbdkit-plugin.h>
+
+#include "interpreter.h"
+#include "script.h"
+
+static __thread int chosen_error; /* 0: none */
+
+void fault_begin(void)
+{
+    chosen_error = 0;
+}
+
+void fault_set_error(int error)
+{
+    chosen_error = error;
+    nbdkit_set_error(error);
+}
+
+/* An attribute that is a number, 0 if there is none such. */
+static int get_number(PyObject *object, const char *name)
+{
+    CLEANUP_REFERENCE PyObject *number = PyObject_GetAttrString(object, name);
+    int value = number == NULL || !PyLong_Check(number) ? 0 : _PyLong_AsInt(number);
+
+    PyErr_Clear();
+    return value < 0 ? 0 : value;
+}
+
+/* The exception's own errno, 0 if it has none. */
+static int get_errno(PyObject *exception)
+{
+    if (PyErr_GivenExceptionMatches(exception, PyExc_MemoryError))
+        return ENOMEM;
+    return PyErr_GivenExceptionMatches(exception, PyExc_OSError) ? get_number(exception, "errno")
+                                                                 : 0;
+}
+
+/* Does this step of a traceback stand in the script's file? */
+static bool is_in_script(const PyTracebackObject *step)
+{
+    PyCodeObject *code = PyFrame_GetCode(step->tb_frame);
+    const char *file = PyUnicode_AsUTF8(code->co_filename);
+    bool is_here = file != NULL && strcmp(file, script_get_name()) == 0;
+
+    PyErr_Clear();
+    Py_DECREF(code);
+    return is_here;
+}
+
+/* The line where the script was left for good, 0 if it is not known. */
+static int find_line(PyObject *exception, PyObject *traceback)
+{
+    int line = 0;
+
+    for (PyTracebackObject *step = (PyTracebackObject *)traceback; step != NULL;
+         step = step->tb_next) {
+        if (is_in_script(step))
+            line = get_number((PyObject *)step, "tb_lineno");
+    }
+    /* A SyntaxError says where it is by itself. */
+    if (line == 0 && PyErr_GivenExceptionMatches(exception, PyExc_SyntaxError))
+        line = get_number(exception, "lineno");
+    return line;
+}
+
+/* "TYPE: MESSAGE", a new reference, or NULL. */
+static PyObject *describe(PyObject *exception)
+{
+    const char *type = Py_TYPE(exception)->tp_name;
+    /* str() of a SyntaxError repeats its place. */
+    bool is_syntax = PyErr_GivenExceptionMatches(exception, PyExc_SyntaxError);
+    CLEANUP_REFERENCE PyObject *text =
+        is_syntax ? PyObject_GetAttrString(exception, "msg") : PyObject_Str(exception);
+
+    if (text == NULL || !PyUnicode_Check(text)) {
+        PyErr_Clear();
+        return PyUnicode_FromFormat("%s: (its text cannot be had)", type);
+    }
+    return PyUnicode_GetLength(text) == 0 ? PyUnicode_FromString(type)
+                                          : PyUnicode_FromFormat("%s: %U", type, text);
+}
+
+/* The traceback as Python prints it, a line each. */
+static void debug_traceback(PyObject *type, PyObject *exception, PyObject *traceback)
+{
+    CLEANUP_REFERENCE PyObject *module = PyImport_ImportModule("traceback");
+    CLEANUP_REFERENCE PyObject *parts =
+        module == NULL ? NULL
+                       : PyObject_CallMethod(module, "format_exception", "OOO", type, exception,
+                                             traceback == NULL ? Py_None : traceback);
+    CLEANUP_REFERENCE PyObject *nothing = PyUnicode_FromString("");
+    CLEANUP_REFERENCE PyObject *text = parts == NULL ? NULL : PyUnicode_Join(nothing, parts);
+    const char *line = text == NULL ? NULL : PyUnicode_AsUTF8(text);
+
+    while (line != NULL && *line != '\0') {
+        size_t length = strcspn(line, "\n");
+        nbdkit_debug("%.*s", (int)length, line);
+        line += length + (line[length] == '\n');
+    }
+    PyErr_Clear();
+}
+
+static void log_exception(const char *function, PyObject *exception, PyObject *traceback)
+{
+    CLEANUP_REFERENCE PyObject *description = describe(exception);
+    CLEANUP_REFERENCE PyObject *encoded =
+        description == NULL ? NULL
+                            : PyUnicode_AsEncodedString(description, "utf-8", "backslashreplace");
+    const char *text = encoded == NULL ? "an exception" : PyBytes_AS_STRING(encoded);
+    const char *file = script_get_name();
+    int line = find_line(exception, traceback);
+    char place[16] = "";
+
+    if (line > 0)
+        snprintf(place, sizeof place, ":%d", line);
+    /* A refusal to zero is how a script asks for pwrite instead. */
+    if (function != NULL && strcmp(function, "zero") == 0 &&
+        (chosen_error == EOPNOTSUPP || chosen_error == ENOTSUP))
+        nbdkit_debug("%s%s: %s: %s", file, place, function, text);
+    else
+        nbdkit_error("%s%s: %s%s%s", file, place, function == NULL ? "" : function,
+                     function == NULL ? "" : ": ", text);
+    PyErr_Clear();
+}
+
+void fault_report(const char *function)
+{
+    PyObject *type, *exception, *traceback;
+
+    PyErr_Fetch(&type, &exception, &traceback);
+    PyErr_NormalizeException(&type, &exception, &traceback);
+    if (chosen_error == 0 && exception != NULL && get_errno(exception) != 0)
+        fault_set_error(get_errno(exception));
+    if (exception == NULL) {
+        nbdkit_error("%s: %s: failed without an exception", script_get_name(), function);
+    } else {
+        log_exception(function, exception, traceback);
+        debug_traceback(type, exception, traceback);
+    }
+    Py_XDECREF(type);
+    Py_XDECREF(exception);
+    Py_XDECREF(traceback);
+}
+
+void fault_reject(const char *function, void *answer, const char *remedy)
+{
+    CLEANUP_REFERENCE PyObject *shown = answer == NULL ? NULL : PyObject_ASCII(answer);
+    const char *text = shown == NULL ? "what cannot be printed" : PyUnicode_AsUTF8(shown);
+
+    PyErr_Clear();
+    nbdkit_error("%s: %s: returned %.100s: %s", script_get_name(), function, text, remedy);
+}
