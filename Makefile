@@ -80,7 +80,7 @@ PLUGIN_NAMES = $(if $(wildcard sh-plugin/sh.c),sh eval) memory file
 PLUGINS = $(PLUGIN_NAMES:%=$(B)/plugins/nbdkit-%-plugin.so)
 # Further files that all, tests and install make; the languages add theirs.
 EXTRA =
-EXTRA_TESTS =
+EXTRA_TESTS = $(B)/tests/contract/c.so
 EXTRA_INSTALLS =
 
 BENCH = $(patsubst %,$(B)/bench/%,nbdload bareloop firstreply heavy.so)
@@ -154,6 +154,11 @@ $(B)/tests/test_%: tests/unit/test_%.c $(B)/flags
 	 $(filter-out tests/unit/../%,$(filter %.c,$^)) $(ALL_LDFLAGS) -lm
 
 $(B)/tests/plugins/%.so: tests/plugins/%.c $(B)/flags
+	@mkdir -p $(@D)
+	$(call say,CC  )
+	$(Q)$(CC) $(PLUGIN_CFLAGS) -MMD -MP -MF $@.d -shared -o $@ $< $(ALL_LDFLAGS)
+
+$(B)/tests/contract/c.so: tests/contract/contract.c $(B)/flags
 	@mkdir -p $(@D)
 	$(call say,CC  )
 	$(Q)$(CC) $(PLUGIN_CFLAGS) -MMD -MP -MF $@.d -shared -o $@ $< $(ALL_LDFLAGS)
@@ -263,4 +268,4 @@ clean:
 	rm -rf --one-file-system build nbdlab
 
 -include $(wildcard $(B)/src/*.d $(B)/sh-plugin/*.d $(B)/plugins/*/*.d $(B)/tests/*.d \
- $(B)/tests/plugins/*.d $(B)/examples/*.d $(B)/bench/*.d)
+ $(B)/tests/*/*.d $(B)/examples/*.d $(B)/bench/*.d)
