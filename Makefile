@@ -76,7 +76,8 @@ sh_SOURCES = sh-plugin/sh.c $(SH_COMMON)
 eval_SOURCES = sh-plugin/eval.c $(SH_COMMON)
 memory_SOURCES = $(wildcard plugins/memory/*.c)
 file_SOURCES = $(wildcard plugins/file/*.c) $(SHARED)
-PLUGIN_NAMES = $(if $(wildcard sh-plugin/sh.c),sh eval) memory file
+cc_SOURCES = $(wildcard plugins/cc/*.c)
+PLUGIN_NAMES = $(if $(wildcard sh-plugin/sh.c),sh eval) memory file cc
 PLUGINS = $(PLUGIN_NAMES:%=$(B)/plugins/nbdkit-%-plugin.so)
 # Further files that all, tests and install make; the languages add theirs.
 EXTRA =
