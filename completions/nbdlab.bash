@@ -58,6 +58,7 @@ _nbdlab_keys() {
         ;;
     file) printf '%s\n' file= dir= cache= fadvise= ;;
     memory) printf '%s\n' size= allocator= ;;
+    cc) printf '%s\n' script= CC= CFLAGS= EXTRA_CFLAGS= ;;
     esac
 }
 

@@ -68,28 +68,33 @@ static char *join(const struct compile_command *command)
     return words;
 }
 
+/* A shell says of a command that a signal ended it by a status above 128. */
+static int find_signal(int status)
+{
+    if (WIFSIGNALED(status))
+        return WTERMSIG(status);
+    return WEXITSTATUS(status) > 128 ? WEXITSTATUS(status) - 128 : 0;
+}
+
 /* Says why there is no library. Returns -1, or 0 where there is one. */
 static int judge(int status, const char *compiler, const char *shown, const struct room *room)
 {
+    int code = WEXITSTATUS(status);
+
     if (status == -1)
         return -1;
-    if (WIFSIGNALED(status)) {
-        nbdkit_error("the compiler was ended by signal %d: %s", WTERMSIG(status), shown);
-        return -1;
-    }
-    if (WEXITSTATUS(status) == 127 || WEXITSTATUS(status) == 126) {
+    if (find_signal(status) != 0)
+        nbdkit_error("the compiler was ended by signal %d: %s", find_signal(status), shown);
+    else if (code == 126 || code == 127)
         nbdkit_error("cannot run the compiler '%s': install it (a C compiler is in Debian's "
                      "packages gcc and libc6-dev), or name another one with CC=COMMAND",
                      compiler);
-        return -1;
-    }
-    if (WEXITSTATUS(status) != 0) {
-        nbdkit_error("the compiler failed with status %d: %s", WEXITSTATUS(status), shown);
-        return -1;
-    }
-    if (access(room->library, R_OK) == 0)
+    else if (code != 0)
+        nbdkit_error("the compiler failed with status %d: %s", code, shown);
+    else if (access(room->library, R_OK) < 0)
+        nbdkit_error("the compiler succeeded, but did not write the file that -o names: %s", shown);
+    else
         return 0;
-    nbdkit_error("the compiler succeeded, but did not write the file that -o names: %s", shown);
     return -1;
 }
 

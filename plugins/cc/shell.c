@@ -20,8 +20,8 @@
 
 enum { WORDS_MAX = 16 };
 
-/* The server blocks and ignores signals that a compiler relies on. */
-static int set_signals(posix_spawnattr_t *attributes)
+/* A group of its own, to end all of it; and signals as a compiler expects them. */
+static int set_attributes(posix_spawnattr_t *attributes)
 {
     sigset_t signals;
     int error;
@@ -32,7 +32,10 @@ static int set_signals(posix_spawnattr_t *attributes)
     sigaddset(&signals, SIGPIPE);
     if ((error = posix_spawnattr_setsigdefault(attributes, &signals)) != 0)
         return error;
-    return posix_spawnattr_setflags(attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+    if ((error = posix_spawnattr_setpgroup(attributes, 0)) != 0)
+        return error;
+    return posix_spawnattr_setflags(attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF |
+                                                    POSIX_SPAWN_SETPGROUP);
 }
 
 static int set_descriptors(posix_spawn_file_actions_t *actions)
@@ -56,7 +59,7 @@ static int start(pid_t *pid, char *const words[])
     posix_spawnattr_init(&attributes);
     error = set_descriptors(&actions);
     if (error == 0)
-        error = set_signals(&attributes);
+        error = set_attributes(&attributes);
     if (error == 0)
         error = posix_spawn(pid, words[0], &actions, &attributes, words, environ);
     posix_spawnattr_destroy(&attributes);
@@ -77,7 +80,7 @@ static void watch(pid_t pid)
     while (poll(events, 2, -1) < 0 && errno == EINTR)
         continue;
     if (!events[0].revents)
-        kill(pid, SIGTERM);
+        kill(-pid, SIGTERM);
     close(events[0].fd);
 }
 

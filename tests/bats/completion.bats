@@ -84,6 +84,7 @@ offers() {
     offers "allocator= size=" -U sock memory ""
     offers "allocator= size=" --unix = sock --timeout 3 memory ""
     offers "sh.timeout=" eval sh.t
+    offers "EXTRA_CFLAGS=" cc ./disk.c EXTRA
     offers "sparse" memory allocator =
     offers "normal random sequential" file fadvise = ""
 }
