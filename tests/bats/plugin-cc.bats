@@ -44,9 +44,9 @@ once() {
 refused() {
     run timeout "$((3 * BOUND_S))" "$NBDLAB" -f -U "$SOCK" cc "${@:2}" 3>&- 4>&- </dev/null
     same "$status" 1
-    contains "${lines[-1]}" "nbdlab: error: "
+    contains "${lines[-1]}" "$NAME: error: "
     contains "${lines[-1]}" "$1"
-    same "$(grep -c "^nbdlab: " <<<"$output")" 1
+    same "$(grep -c "^$NAME: " <<<"$output")" 1
     same "$(ls -A "$TMPDIR")" ""
 }
 
