@@ -361,10 +361,10 @@ EOT
 
 # A server of life.c, compiled by hand and by cc; what it says must be the same.
 same_life() {
-    run "$NBDLAB" -U - --run 'nbdinfo --size "$uri"' ./life.so "${@:2}" 3>&- 4>&-
+    run timeout "$((3 * BOUND_S))" "$NBDLAB" -U - --run 'nbdinfo --size "$uri"' ./life.so "${@:2}" 3>&- 4>&-
     local theirs=$output status_of_theirs=$status
-    run "$NBDLAB" -U - --run 'nbdinfo --size "$uri"' cc life.c EXTRA_CFLAGS="'-DMAGIC=$1'" "${@:2}" \
-        3>&- 4>&-
+    run timeout "$((3 * BOUND_S))" "$NBDLAB" -U - --run 'nbdinfo --size "$uri"' \
+        cc life.c EXTRA_CFLAGS="'-DMAGIC=$1'" "${@:2}" 3>&- 4>&-
     same "$status" "$status_of_theirs"
     same "$output" "$theirs"
 }
