@@ -1,20 +1,26 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * From a Python exception to a message and an errno. Owns the errno that the
- * thread's callback has set. Any thread with the lock; calls Python and the plugin API.
+ * From a Python exception to a message and an errno. Owns the script's name, and the errno that
+ * the thread's callback has set. Any thread with the lock; calls Python and the plugin API.
  */
 #include "fault.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <string.h>
 
 #define NBDKIT_API_VERSION 2
 #include <nbdkit-plugin.h>
 
 #include "interpreter.h"
-#include "script.h"
 
+static const char *script_name;
 static __thread int chosen_error; /* 0: none */
+
+void fault_set_script(const char *name)
+{
+    script_name = name;
+}
 
 void fault_begin(void)
 {
@@ -51,7 +57,7 @@ static bool is_in_script(const PyTracebackObject *step)
 {
     PyCodeObject *code = PyFrame_GetCode(step->tb_frame);
     const char *file = PyUnicode_AsUTF8(code->co_filename);
-    bool is_here = file != NULL && strcmp(file, script_get_name()) == 0;
+    bool is_here = file != NULL && strcmp(file, script_name) == 0;
 
     PyErr_Clear();
     Py_DECREF(code);
@@ -111,14 +117,25 @@ static void debug_traceback(PyObject *type, PyObject *exception, PyObject *trace
     PyErr_Clear();
 }
 
+/* The text in UTF-8, on one line and without NUL, or NULL. */
+static PyObject *encode(PyObject *text)
+{
+    PyObject *bytes = PyUnicode_AsEncodedString(text, "utf-8", "backslashreplace");
+
+    for (Py_ssize_t i = 0; bytes != NULL && i < PyBytes_GET_SIZE(bytes); i++) {
+        char *byte = PyBytes_AS_STRING(bytes) + i;
+        if (*byte == '\n' || *byte == '\0')
+            *byte = ' ';
+    }
+    return bytes;
+}
+
 static void log_exception(const char *function, PyObject *exception, PyObject *traceback)
 {
     CLEANUP_REFERENCE PyObject *description = describe(exception);
-    CLEANUP_REFERENCE PyObject *encoded =
-        description == NULL ? NULL
-                            : PyUnicode_AsEncodedString(description, "utf-8", "backslashreplace");
+    CLEANUP_REFERENCE PyObject *encoded = description == NULL ? NULL : encode(description);
     const char *text = encoded == NULL ? "an exception" : PyBytes_AS_STRING(encoded);
-    const char *file = script_get_name();
+    const char *file = script_name;
     int line = find_line(exception, traceback);
     char place[16] = "";
 
@@ -143,7 +160,7 @@ void fault_report(const char *function)
     if (chosen_error == 0 && exception != NULL && get_errno(exception) != 0)
         fault_set_error(get_errno(exception));
     if (exception == NULL) {
-        nbdkit_error("%s: %s: failed without an exception", script_get_name(), function);
+        nbdkit_error("%s: %s: failed without an exception", script_name, function);
     } else {
         log_exception(function, exception, traceback);
         debug_traceback(type, exception, traceback);
@@ -159,5 +176,5 @@ void fault_reject(const char *function, void *answer, const char *remedy)
     const char *text = shown == NULL ? "what cannot be printed" : PyUnicode_AsUTF8(shown);
 
     PyErr_Clear();
-    nbdkit_error("%s: %s: returned %.100s: %s", script_get_name(), function, text, remedy);
+    nbdkit_error("%s: %s: returned %.100s: %s", script_name, function, text, remedy);
 }

@@ -6,6 +6,10 @@
 #ifndef FAULT_H
 #define FAULT_H
 
+/* The script's file, as messages and code objects name it; must stay valid. Before anything else.
+ */
+void fault_set_script(const char *name);
+
 /* Before a function of the script is called: no error has been set for it yet. */
 void fault_begin(void);
 

@@ -6,7 +6,9 @@
  */
 #include "module.h"
 
+#include <limits.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define NBDKIT_API_VERSION 2
 #include <nbdkit-plugin.h>
@@ -99,13 +101,15 @@ static PyObject *is_tls(PyObject *self, PyObject *unused)
 
 static PyObject *nano_sleep(PyObject *self, PyObject *arguments)
 {
-    unsigned seconds, nanoseconds;
+    long long seconds, nanoseconds;
     int result;
 
     (void)self;
-    if (!PyArg_ParseTuple(arguments, "II:nanosleep", &seconds, &nanoseconds))
+    if (!PyArg_ParseTuple(arguments, "LL:nanosleep", &seconds, &nanoseconds))
         return NULL;
-    Py_BEGIN_ALLOW_THREADS result = nbdkit_nanosleep(seconds, nanoseconds);
+    if (seconds < 0 || seconds > INT_MAX || nanoseconds < 0 || nanoseconds > UINT_MAX)
+        return PyErr_Format(PyExc_OverflowError, "from 0 to 2**31 - 1 seconds can be slept");
+    Py_BEGIN_ALLOW_THREADS result = nbdkit_nanosleep((unsigned)seconds, (unsigned)nanoseconds);
     Py_END_ALLOW_THREADS if (result == -1) return PyErr_Format(PyExc_RuntimeError,
                                                                "the sleep was interrupted");
     Py_RETURN_NONE;

@@ -145,6 +145,7 @@ int script_load(const char *path)
     if (source == NULL)
         return -1;
     script_name = strcmp(path, "-") == 0 ? "inline script" : path;
+    fault_set_script(script_name);
     int result = intern_names() == 0 && run_source(source) == 0 ? 0 : -1;
     free(source);
     return result == 0 && read_api_version() == 0 && check_required() == 0 ? 0 : -1;

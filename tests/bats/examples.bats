@@ -26,12 +26,12 @@ map() {
 
 @test "examples: each has a test here, may be executed, and says how to try it" {
     # The units for systemd have theirs in activation.bats.
-    for file in "$EXAMPLES"/*.sh "$EXAMPLES"/*.c; do
+    for file in "$EXAMPLES"/*.sh "$EXAMPLES"/*.py "$EXAMPLES"/*.c; do
         name=${file##*/}
         grep -q "^@test \"$name: " "$BATS_TEST_FILENAME" || { echo "no test: $name"; false; }
         grep -q '^[# ][* ].*\./nbdlab ' "$file" || { echo "no command line: $name"; false; }
         case $name in
-            *.sh) [ -x "$file" ] ;;
+            *.sh | *.py) [ -x "$file" ] ;;
             *) [ ! -x "$file" ] ;;
         esac
     done
@@ -50,6 +50,23 @@ hello, NBD user"
     nbdcopy "$URI" "$DIR/out"
     yes 'hello, NBD user' | head -c 1M | cmp - "$DIR/out"
     stop
+}
+
+@test "ramdisk.py: shared by all clients, of the size that is asked for" {
+    serve python "$EXAMPLES/ramdisk.py" 8M
+    same "$(nbdinfo --size "$URI")" 8388608
+    head -c 8M /dev/urandom >"$DIR/in"
+    nbdcopy "$DIR/in" "$URI"
+    nbdcopy "$URI" "$DIR/out"
+    cmp "$DIR/in" "$DIR/out"
+    qemu-io -f raw -c "write -z 1M 1M" -c "read -P 0 1M 1M" -c flush "$URI"
+    stop
+    run "$NBDLAB" -U - python "$EXAMPLES/ramdisk.py" length=8M --run true
+    [ "$status" -eq 1 ]
+    contains "$output" "unknown parameter 'length': this disk takes size=SIZE"
+    # shellcheck disable=SC2016
+    run "$EXAMPLES/ramdisk.py" -U - --run 'nbdinfo --size "$uri"'
+    same "$output" 67108864
 }
 
 @test "ramdisk.sh: shared by all clients, gone when the server ends" {
