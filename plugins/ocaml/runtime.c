@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * Owns the state of the server's threads in OCaml. Every thread of the server
+ * enters; it calls nothing of ours.
+ *
+ * Each thread is registered when it first comes, and unregistered when it
+ * ends. Where the plugin is not linked with OCaml's threads library (which
+ * OCaml 4 allows), a lock of our own keeps callbacks apart instead, and a
+ * callback that waits keeps it.
+ */
+#include "runtime.h"
+
+#include <assert.h>
+#include <dlfcn.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <caml/callback.h>
+#include <caml/threads.h>
+#include <caml/version.h>
+
+#pragma weak caml_c_thread_register
+#pragma weak caml_c_thread_unregister
+
+/* From 4.14 on, OCaml gives each thread that is registered a stack for its signals. */
+#define MAKES_SIGNAL_STACKS (OCAML_VERSION_MAJOR == 4 && OCAML_VERSION_MINOR < 14)
+
+struct here {
+    bool is_known;  /* to OCaml */
+    bool is_inside; /* and holds the runtime, but for where its OCaml code waits */
+    bool is_forking;
+};
+
+static _Thread_local struct here here;
+static pthread_key_t end_of_thread;
+static pthread_mutex_t lock_without_threads = PTHREAD_MUTEX_INITIALIZER;
+
+bool runtime_has_threads(void)
+{
+    return caml_c_thread_register != NULL;
+}
+
+/* On its own stack a handler could not tell that the stack is full: Stack_overflow. */
+static void *make_signal_stack(void)
+{
+    size_t size = (size_t)sysconf(_SC_SIGSTKSZ) + 16384;
+    stack_t stack;
+
+    if (!MAKES_SIGNAL_STACKS || sigaltstack(NULL, &stack) < 0 || !(stack.ss_flags & SS_DISABLE))
+        return NULL;
+    stack = (stack_t){ .ss_sp = malloc(size), .ss_size = size };
+    if (stack.ss_sp && sigaltstack(&stack, NULL) < 0) {
+        free(stack.ss_sp);
+        return NULL;
+    }
+    return stack.ss_sp;
+}
+
+/* What is kept for the end of a thread; a thread without a signal stack needs some other value. */
+static void forget_thread(void *signal_stack)
+{
+    stack_t none = { .ss_flags = SS_DISABLE };
+
+    if (runtime_has_threads())
+        caml_c_thread_unregister();
+    here.is_known = false;
+    if (signal_stack != &end_of_thread) {
+        sigaltstack(&none, NULL);
+        free(signal_stack);
+    }
+}
+
+static void meet_thread(void)
+{
+    if (here.is_known)
+        return;
+    void *signal_stack = make_signal_stack();
+    pthread_setspecific(end_of_thread, signal_stack ? signal_stack : (void *)&end_of_thread);
+    if (runtime_has_threads())
+        caml_c_thread_register();
+    here.is_known = true;
+}
+
+void runtime_enter(void)
+{
+    assert(!here.is_inside);
+    meet_thread();
+    if (runtime_has_threads())
+        caml_acquire_runtime_system();
+    else
+        pthread_mutex_lock(&lock_without_threads);
+    here.is_inside = true;
+}
+
+void runtime_leave(void)
+{
+    here.is_inside = false;
+    if (runtime_has_threads())
+        caml_release_runtime_system();
+    else
+        pthread_mutex_unlock(&lock_without_threads);
+}
+
+/*
+ * OCaml takes it that whoever forks holds the runtime: in the child it forgets
+ * every other thread, and who holds the lock. The server goes to the
+ * background after callbacks have run and before others do. OCaml code that
+ * forks holds it already.
+ */
+static void before_fork(void)
+{
+    if (here.is_inside)
+        return;
+    runtime_enter();
+    here.is_forking = true;
+}
+
+/* In the parent; and in the child, after OCaml's own handler, which was there first. */
+static void after_fork(void)
+{
+    if (!here.is_forking)
+        return;
+    here.is_forking = false;
+    runtime_leave();
+}
+
+/* OCaml cannot end: its threads and signal handlers stay, and so must the code that they run. */
+static void keep_loaded(void)
+{
+    Dl_info ours;
+
+    if (dladdr(&end_of_thread, &ours))
+        dlopen(ours.dli_fname, RTLD_NOW | RTLD_NOLOAD | RTLD_NODELETE);
+}
+
+value runtime_start(void)
+{
+    static char name[] = "nbdlab";
+    static char *arguments[] = { name, NULL };
+
+    keep_loaded();
+    pthread_key_create(&end_of_thread, forget_thread);
+    here.is_known = true;
+    if (!runtime_has_threads())
+        pthread_mutex_lock(&lock_without_threads);
+    here.is_inside = true;
+    value result = caml_startup_exn(arguments);
+    pthread_atfork(before_fork, after_fork, after_fork);
+    return result;
+}
