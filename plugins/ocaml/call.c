@@ -151,15 +151,18 @@ char *call_describe(const char *where, value exception, int *error)
     char *text;
 
     *error = 0;
+    result = exception;
+    if (describe) {
+        name = caml_copy_string(where);
+        result = caml_callback2_exn(*describe, name, exception);
+    }
     /* What goes wrong before NBDKit has started, and exceptions in exceptions' printers. */
-    if (!describe)
-        CAMLreturnT(char *, caml_format_exception(exception));
-    name = caml_copy_string(where);
-    result = caml_callback2_exn(*describe, name, exception);
-    if (Is_exception_result(result))
-        CAMLreturnT(char *, caml_format_exception(exception));
-    text = caml_stat_strdup(String_val(Field(result, 0)));
-    *error = Int_val(Field(result, 1));
+    if (!describe || Is_exception_result(result)) {
+        text = caml_format_exception(exception);
+    } else {
+        text = caml_stat_strdup(String_val(Field(result, 0)));
+        *error = Int_val(Field(result, 1));
+    }
     CAMLreturnT(char *, text);
 }
 
