@@ -86,29 +86,40 @@ static void forget_thread(void *signal_stack)
     }
 }
 
-/* A thread without a signal stack of ours keeps something else, so that its end is noticed, too. */
-static void meet_thread(void)
+/*
+ * Registers the thread. A thread without a signal stack of ours keeps
+ * something else, so that its end is noticed, too. Returns false for a thread
+ * that OCaml code has made: it cannot be registered, and holds the runtime.
+ */
+static bool meet_thread(void)
 {
     if (here.is_known)
-        return;
+        return true;
     FORGIVE_LEAKS();
-    if (runtime_has_threads())
-        caml_c_thread_register();
+    bool is_new = !runtime_has_threads() || caml_c_thread_register();
     BLAME_LEAKS();
+    if (!is_new)
+        return false;
     void *signal_stack = make_signal_stack();
     pthread_setspecific(end_of_thread, signal_stack ? signal_stack : (void *)&end_of_thread);
     here.is_known = true;
+    return true;
+}
+
+static void take_runtime(void)
+{
+    if (runtime_has_threads())
+        caml_acquire_runtime_system();
+    else
+        pthread_mutex_lock(&lock_without_threads);
+    here.is_inside = true;
 }
 
 void runtime_enter(void)
 {
     assert(!here.is_inside);
     meet_thread();
-    if (runtime_has_threads())
-        caml_acquire_runtime_system();
-    else
-        pthread_mutex_lock(&lock_without_threads);
-    here.is_inside = true;
+    take_runtime();
 }
 
 void runtime_leave(void)
@@ -128,9 +139,9 @@ void runtime_leave(void)
  */
 static void before_fork(void)
 {
-    if (here.is_inside)
+    if (here.is_inside || !meet_thread())
         return;
-    runtime_enter();
+    take_runtime();
     here.is_forking = true;
 }
 

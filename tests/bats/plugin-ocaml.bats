@@ -510,6 +510,7 @@ let fork () =
   | pid -> (match Unix.waitpid [] pid with _, Unix.WEXITED 7 -> () | _ -> failwith "no 7")
 let pread () buf _ _ =
   fork ();
+  Thread.join (Thread.create fork ());
   let text = line () in
   if Sys.command "true" <> 0 then failwith "not true";
   fill buf ' ';
