@@ -15,7 +15,7 @@ rust_SOURCES = $(wildcard plugins/rust/Cargo.* plugins/rust/src/*.rs plugins/rus
 rust_EXAMPLES = $(wildcard plugins/rust/examples/*.rs)
 
 EXTRA_TESTS += $(rust_EXAMPLES:plugins/rust/examples/%.rs=$(B)/examples/rust-%.so) \
-               $(B)/tests/contract/rust.so $(B)/tests/rust.env
+               $(B)/tests/contract/rust.so $(B)/tests/plugins/rusty.so $(B)/tests/rust.env
 EXTRA_INSTALLS += install-rust
 
 $(rust_B)/built: $(rust_SOURCES) $(rust_EXAMPLES)
@@ -28,11 +28,13 @@ $(B)/examples/rust-%.so: $(rust_B)/built
 	@mkdir -p $(@D)
 	$(Q)cp $(rust_B)/release/examples/lib$*.so $@
 
-$(B)/tests/contract/rust.so: tests/contract/contract.rs $(rust_B)/built
+$(B)/tests/contract/rust.so: tests/contract/contract.rs
+$(B)/tests/plugins/rusty.so: tests/plugins/rusty.rs
+$(B)/tests/contract/rust.so $(B)/tests/plugins/rusty.so: $(rust_B)/built
 	@mkdir -p $(@D)
 	$(call say,RUST)
-	$(Q)$(RUSTC) --edition 2021 -O -D warnings --crate-type cdylib --crate-name contract \
-	 --extern nbdkit=$(rust_B)/release/libnbdkit.rlib -o $@ $<
+	$(Q)$(RUSTC) --edition 2021 -O -D warnings --crate-type cdylib --crate-name $(notdir $(@:.so=)) \
+	 --extern nbdkit=$(rust_B)/release/libnbdkit.rlib -o $@ $(filter %.rs,$^)
 
 # What the tests run, so that it is what was built with.
 $(B)/tests/rust.env: plugins/rust/rules.mk

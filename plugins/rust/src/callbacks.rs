@@ -10,6 +10,7 @@ use crate::message::to_c;
 use crate::panics::guard;
 use crate::{Error, ExportHandle, ExtentHandle, Flags, Result, Server};
 use std::ffi::CStr;
+use std::io::{self, Write};
 use std::os::raw::{c_char, c_int, c_void};
 use std::{ptr, slice};
 
@@ -70,8 +71,16 @@ macro_rules! phases {
     };
 }
 
-events! { load unload dump_plugin cleanup }
+events! { load unload cleanup }
 phases! { config_complete get_ready after_fork }
+
+/// What was printed without a newline at its end would not get out by itself.
+pub unsafe extern "C" fn dump_plugin<S: Server>() {
+    guard("dump_plugin", (), || {
+        S::dump_plugin();
+        Ok(io::stdout().flush()?)
+    })
+}
 
 pub unsafe extern "C" fn config<S: Server>(key: *const c_char, value: *const c_char) -> c_int {
     act("config", || S::config(parameter(key)?, parameter(value)?))
