@@ -25,7 +25,8 @@ fn variable(name: &str) -> String {
 /// One line, by one write(2).
 fn note(line: &str) {
     if let Some(log) = &mut *LOG.lock().unwrap() {
-        log.write_all(format!("{}\n", line.trim_end()).as_bytes()).unwrap();
+        log.write_all(format!("{}\n", line.trim_end()).as_bytes())
+            .unwrap();
     }
 }
 
@@ -69,7 +70,12 @@ impl Step<'_> {
 /// A callback without a connection.
 fn serve(method: &str, arguments: &str) -> Result<()> {
     note(&format!("begin {} {}", method, arguments));
-    Step { method, export: None, offset: TOLD_OFFSET }.finish()
+    Step {
+        method,
+        export: None,
+        offset: TOLD_OFFSET,
+    }
+    .finish()
 }
 
 /// The same, of one that returns nothing.
@@ -99,7 +105,9 @@ fn check_errno(offset: u64) -> Result<()> {
 
 fn wait_at_gate() {
     let mut line = String::new();
-    BufReader::new(File::open(variable("CONTRACT_GATE")).unwrap()).read_line(&mut line).unwrap();
+    BufReader::new(File::open(variable("CONTRACT_GATE")).unwrap())
+        .read_line(&mut line)
+        .unwrap();
 }
 
 fn range(count: usize, offset: u64) -> std::ops::Range<usize> {
@@ -111,7 +119,11 @@ struct Contract(String);
 
 impl Contract {
     fn step<'a>(&'a self, method: &'a str, offset: u64) -> Step<'a> {
-        Step { method, export: Some(&self.0), offset }
+        Step {
+            method,
+            export: Some(&self.0),
+            offset,
+        }
     }
 
     /// A callback that is no request for a range.
@@ -127,9 +139,19 @@ impl Contract {
             (Flags::FAST_ZERO, "fast"),
             (Flags::REQ_ONE, "req_one"),
         ];
-        let set: Vec<_> = names.iter().filter(|(flag, _)| flags.contains(*flag)).collect();
+        let set: Vec<_> = names
+            .iter()
+            .filter(|(flag, _)| flags.contains(*flag))
+            .collect();
         let text: Vec<_> = set.iter().map(|(_, name)| *name).collect();
-        note(&format!("begin {} {} {} {} {}", method, self.0, count, offset, text.join(",")));
+        note(&format!(
+            "begin {} {} {} {} {}",
+            method,
+            self.0,
+            count,
+            offset,
+            text.join(",")
+        ));
         self.step(method, offset)
     }
 
@@ -178,7 +200,10 @@ impl Server for Contract {
 
     fn config(key: &str, value: &str) -> Result<()> {
         if key != "word" && key != "other" {
-            return Err(Error::new(errno::EINVAL, format!("unknown parameter {}", key)));
+            return Err(Error::new(
+                errno::EINVAL,
+                format!("unknown parameter {}", key),
+            ));
         }
         serve("config", &format!("{} {}", key, value))
     }
@@ -222,7 +247,12 @@ impl Server for Contract {
     fn open(readonly: bool) -> Result<Box<dyn Server>> {
         let export = export_name()?;
         note(&format!("begin open {} {}", export, readonly));
-        Step { method: "open", export: Some(&export), offset: TOLD_OFFSET }.finish()?;
+        Step {
+            method: "open",
+            export: Some(&export),
+            offset: TOLD_OFFSET,
+        }
+        .finish()?;
         Ok(Box::new(Contract(export)))
     }
 
@@ -241,7 +271,11 @@ impl Server for Contract {
         self.serve("block_size")?;
         let is_wrong = self.step("block_size", TOLD_OFFSET).is_told("wrong");
         let minimum = if is_wrong { 3 } else { 1 };
-        Ok(BlockSize { minimum, preferred: 4096, maximum: DISK_BYTES as u32 })
+        Ok(BlockSize {
+            minimum,
+            preferred: 4096,
+            maximum: DISK_BYTES as u32,
+        })
     }
 
     fn can_write(&self) -> Result<bool> {
@@ -337,7 +371,11 @@ impl Server for Contract {
         }
         extent_handle.add(0, HOLE_OFFSET, ExtentType::Allocated)?;
         extent_handle.add(HOLE_OFFSET, ZERO_OFFSET - HOLE_OFFSET, ExtentType::HoleZero)?;
-        extent_handle.add(ZERO_OFFSET, DISK_BYTES as u64 - ZERO_OFFSET, ExtentType::Zero)?;
+        extent_handle.add(
+            ZERO_OFFSET,
+            DISK_BYTES as u64 - ZERO_OFFSET,
+            ExtentType::Zero,
+        )?;
         step.finish()
     }
 }

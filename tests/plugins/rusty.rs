@@ -140,4 +140,7 @@ impl Server for Rusty {
     }
 }
 
-plugin!(Rusty { config, dump_plugin });
+plugin!(Rusty {
+    config,
+    dump_plugin
+});

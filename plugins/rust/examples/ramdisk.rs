@@ -36,7 +36,10 @@ impl Server for RamDisk {
 
     fn config(key: &str, value: &str) -> Result<()> {
         if key != "size" {
-            return Err(Error::new(errno::EINVAL, format!("unknown parameter {}", key)));
+            return Err(Error::new(
+                errno::EINVAL,
+                format!("unknown parameter {}", key),
+            ));
         }
         *SIZE.lock()? = Some(parse_size(value)?);
         Ok(())
@@ -91,4 +94,12 @@ impl Server for RamDisk {
 }
 
 // The optional methods that the server may call.
-plugin!(RamDisk { config, config_complete, get_ready, can_multi_conn, write_at, zero, flush });
+plugin!(RamDisk {
+    config,
+    config_complete,
+    get_ready,
+    can_multi_conn,
+    write_at,
+    zero,
+    flush
+});

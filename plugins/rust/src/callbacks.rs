@@ -87,7 +87,9 @@ pub unsafe extern "C" fn config<S: Server>(key: *const c_char, value: *const c_c
 }
 
 pub unsafe extern "C" fn thread_model<S: Server>() -> c_int {
-    guard("thread_model", -1, || S::thread_model().map(|model| model as c_int))
+    guard("thread_model", -1, || {
+        S::thread_model().map(|model| model as c_int)
+    })
 }
 
 pub unsafe extern "C" fn preconnect<S: Server>(readonly: c_int) -> c_int {
@@ -108,7 +110,9 @@ pub unsafe extern "C" fn default_export<S: Server>(
     readonly: c_int,
     is_tls: c_int,
 ) -> *const c_char {
-    tell("default_export", || S::default_export(readonly != 0, is_tls != 0))
+    tell("default_export", || {
+        S::default_export(readonly != 0, is_tls != 0)
+    })
 }
 
 /* Of a connection. */
@@ -163,11 +167,15 @@ questions! {
 }
 
 pub unsafe extern "C" fn can_fua(handle: Handle) -> c_int {
-    guard("can_fua", -1, || server(handle).can_fua().map(|way| way as c_int))
+    guard("can_fua", -1, || {
+        server(handle).can_fua().map(|way| way as c_int)
+    })
 }
 
 pub unsafe extern "C" fn can_cache(handle: Handle) -> c_int {
-    guard("can_cache", -1, || server(handle).can_cache().map(|way| way as c_int))
+    guard("can_cache", -1, || {
+        server(handle).can_cache().map(|way| way as c_int)
+    })
 }
 
 /* Requests. */
@@ -209,11 +217,15 @@ pub unsafe extern "C" fn flush(handle: Handle, _flags: u32) -> c_int {
 }
 
 pub unsafe extern "C" fn trim(handle: Handle, count: u32, offset: u64, flags: u32) -> c_int {
-    act("trim", || server(handle).trim(count, offset, Flags::from_bits_truncate(flags)))
+    act("trim", || {
+        server(handle).trim(count, offset, Flags::from_bits_truncate(flags))
+    })
 }
 
 pub unsafe extern "C" fn zero(handle: Handle, count: u32, offset: u64, flags: u32) -> c_int {
-    act("zero", || server(handle).zero(count, offset, Flags::from_bits_truncate(flags)))
+    act("zero", || {
+        server(handle).zero(count, offset, Flags::from_bits_truncate(flags))
+    })
 }
 
 pub unsafe extern "C" fn cache(handle: Handle, count: u32, offset: u64, _flags: u32) -> c_int {

@@ -2,8 +2,9 @@
 //! Numbers for [`Error::new`](crate::Error::new) and [`set_error`](crate::set_error), as Linux has
 //! them.
 //!
-//! Any errno may be used. An NBD client is told one of EPERM, EIO, ENOMEM, EINVAL, ENOSPC,
-//! EOVERFLOW, ENOTSUP and ESHUTDOWN: the server chooses what is nearest, which is EINVAL for most.
+//! Any errno may be used. An NBD client is told EPERM, EIO, ENOMEM, EINVAL, ENOSPC or ESHUTDOWN:
+//! EPERM for EROFS, ENOSPC for EFBIG, and EIO for what the protocol does not know. ENOTSUP is for
+//! zeroes that would not be fast, and EINVAL with other requests.
 
 macro_rules! numbers {
     ($($name:ident $value:literal $meaning:literal;)*) => {

@@ -47,7 +47,11 @@ impl Error {
     where
         E: Into<Box<dyn StdError + Send + Sync>>,
     {
-        Error { errno: Some(errno).filter(|number| *number > 0), inner: error.into(), is_logged: false }
+        Error {
+            errno: Some(errno).filter(|number| *number > 0),
+            inner: error.into(),
+            is_logged: false,
+        }
     }
 
     /// The errno that the client gets. Without one of its own that is EIO, or what
@@ -59,17 +63,28 @@ impl Error {
     /// A function of the server's has failed, and has logged why.
     pub(crate) fn logged(errno: i32, function: &str) -> Error {
         let text = format!("{} failed, the server's log says why", function);
-        Error { errno: Some(errno), inner: text.into(), is_logged: true }
+        Error {
+            errno: Some(errno),
+            inner: text.into(),
+            is_logged: true,
+        }
     }
 
     /// The same, of a function that has set errno.
     pub(crate) fn logged_by_system(function: &str) -> Error {
         let errno = io::Error::last_os_error().raw_os_error();
-        Error::logged(errno.filter(|number| *number > 0).unwrap_or(errno::EIO), function)
+        Error::logged(
+            errno.filter(|number| *number > 0).unwrap_or(errno::EIO),
+            function,
+        )
     }
 
     fn plain(inner: Inner) -> Error {
-        Error { errno: None, inner, is_logged: false }
+        Error {
+            errno: None,
+            inner,
+            is_logged: false,
+        }
     }
 
     /// Tells the server: a line in the log, and the errno for the client.
@@ -122,7 +137,11 @@ fn errno_of_kind(kind: io::ErrorKind) -> Option<i32> {
 impl From<io::Error> for Error {
     fn from(error: io::Error) -> Error {
         let errno = error.raw_os_error().or_else(|| errno_of_kind(error.kind()));
-        Error { errno, inner: error.into(), is_logged: false }
+        Error {
+            errno,
+            inner: error.into(),
+            is_logged: false,
+        }
     }
 }
 
@@ -131,7 +150,11 @@ impl From<Inner> for Error {
         error
             .downcast::<Error>()
             .map(|error| *error)
-            .or_else(|other| other.downcast::<io::Error>().map(|error| Error::from(*error)))
+            .or_else(|other| {
+                other
+                    .downcast::<io::Error>()
+                    .map(|error| Error::from(*error))
+            })
             .unwrap_or_else(Error::plain)
     }
 }
@@ -141,7 +164,11 @@ impl From<Box<dyn StdError>> for Error {
         error
             .downcast::<Error>()
             .map(|error| *error)
-            .or_else(|other| other.downcast::<io::Error>().map(|error| Error::from(*error)))
+            .or_else(|other| {
+                other
+                    .downcast::<io::Error>()
+                    .map(|error| Error::from(*error))
+            })
             .unwrap_or_else(|other| Error::plain(other.to_string().into()))
     }
 }

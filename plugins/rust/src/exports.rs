@@ -24,7 +24,9 @@ impl ExportHandle {
     pub fn add(&mut self, name: &str, description: Option<&str>) -> Result<()> {
         let name = to_c(name);
         let description = description.map(to_c);
-        let text = description.as_ref().map_or(ptr::null(), |text| text.as_ptr());
+        let text = description
+            .as_ref()
+            .map_or(ptr::null(), |text| text.as_ptr());
         match unsafe { ffi::nbdkit_add_export(self.list, name.as_ptr(), text) } {
             -1 => Err(Error::logged_by_system("adding an export")),
             _ => Ok(()),

@@ -81,6 +81,15 @@ impl Plugin {
     }
 }
 
+/// `Dl_info`.
+#[repr(C)]
+pub struct FoundSymbol {
+    pub file: Text,
+    pub base: *mut c_void,
+    pub name: Text,
+    pub address: *mut c_void,
+}
+
 extern "C" {
     pub fn nbdkit_error(format: Text, ...);
     pub fn nbdkit_debug(format: Text, ...);
@@ -99,12 +108,8 @@ extern "C" {
     pub fn nbdkit_parse_size(text: Text) -> i64;
     pub fn nbdkit_parse_bool(text: Text) -> c_int;
     pub fn nbdkit_parse_probability(what: Text, text: Text, result: *mut c_double) -> c_int;
-    pub fn nbdkit_parse_delay(
-        what: Text,
-        text: Text,
-        sec: *mut c_uint,
-        nsec: *mut c_uint,
-    ) -> c_int;
+    pub fn nbdkit_parse_delay(what: Text, text: Text, sec: *mut c_uint, nsec: *mut c_uint)
+        -> c_int;
     pub fn nbdkit_parse_int(what: Text, text: Text, result: *mut c_int) -> c_int;
     pub fn nbdkit_parse_unsigned(what: Text, text: Text, result: *mut c_uint) -> c_int;
     pub fn nbdkit_parse_int8_t(what: Text, text: Text, result: *mut i8) -> c_int;
@@ -142,4 +147,6 @@ extern "C" {
 
     // Of the C library, which the standard library is linked with anyway.
     pub fn free(memory: *mut c_void);
+    pub fn dladdr(address: *const c_void, found: *mut FoundSymbol) -> c_int;
+    pub fn dlopen(file: Text, flags: c_int) -> *mut c_void;
 }

@@ -65,7 +65,9 @@ impl Flags {
 
     /// The set with these bits, but for those that are no flags.
     pub const fn from_bits_truncate(bits: u32) -> Flags {
-        Flags { bits: bits & Flags::all().bits }
+        Flags {
+            bits: bits & Flags::all().bits,
+        }
     }
 
     /// The set with these bits, whatever they are.
@@ -123,22 +125,30 @@ impl Flags {
 
     /// What is in both.
     pub const fn intersection(self, other: Flags) -> Flags {
-        Flags { bits: self.bits & other.bits }
+        Flags {
+            bits: self.bits & other.bits,
+        }
     }
 
     /// What is in either.
     pub const fn union(self, other: Flags) -> Flags {
-        Flags { bits: self.bits | other.bits }
+        Flags {
+            bits: self.bits | other.bits,
+        }
     }
 
     /// What is in this one and not in the other.
     pub const fn difference(self, other: Flags) -> Flags {
-        Flags { bits: self.bits & !other.bits }
+        Flags {
+            bits: self.bits & !other.bits,
+        }
     }
 
     /// What is in one of them and not in both.
     pub const fn symmetric_difference(self, other: Flags) -> Flags {
-        Flags { bits: self.bits ^ other.bits }
+        Flags {
+            bits: self.bits ^ other.bits,
+        }
     }
 
     /// The flags that are not in it.

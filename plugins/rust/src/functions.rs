@@ -13,7 +13,9 @@ fn borrowed(text: *const c_char) -> String {
     if text.is_null() {
         return String::new();
     }
-    unsafe { CStr::from_ptr(text) }.to_string_lossy().into_owned()
+    unsafe { CStr::from_ptr(text) }
+        .to_string_lossy()
+        .into_owned()
 }
 
 /// A text that is ours to free, or the failure of the function that should have returned it.
@@ -134,7 +136,11 @@ pub fn debug_hexdump(bytes: &[u8], prefix: &str, start: u64) {
 ///
 /// The buffers have different lengths.
 pub fn debug_hexdiff(one: &[u8], other: &[u8], prefix: &str, start: u64) {
-    assert_eq!(one.len(), other.len(), "debug_hexdiff compares buffers of one length");
+    assert_eq!(
+        one.len(),
+        other.len(),
+        "debug_hexdiff compares buffers of one length"
+    );
     let prefix = to_c(prefix);
     let (one, length) = (one.as_ptr().cast(), one.len());
     unsafe {

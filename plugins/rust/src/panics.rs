@@ -54,9 +54,12 @@ fn set_hook() {
     panic::set_hook(Box::new(move |info| {
         let message = message_of(info.payload());
         match info.location() {
-            Some(place) => {
-                write_error(format_args!("panic in {} at {}: {}", whereabouts(), place, message))
-            }
+            Some(place) => write_error(format_args!(
+                "panic in {} at {}: {}",
+                whereabouts(),
+                place,
+                message
+            )),
             None => write_error(format_args!("panic in {}: {}", whereabouts(), message)),
         }
         IS_LOGGED.with(|flag| flag.set(true));
@@ -75,11 +78,7 @@ fn discard(payload: Box<dyn Any + Send>) {
 
 /// Runs a method of the plugin's for the server. What it fails with is reported, and `failed` is
 /// returned.
-pub(crate) fn guard<T>(
-    method: &'static str,
-    failed: T,
-    body: impl FnOnce() -> Result<T>,
-) -> T {
+pub(crate) fn guard<T>(method: &'static str, failed: T, body: impl FnOnce() -> Result<T>) -> T {
     let outer = METHOD.with(|current| current.replace(Some(method)));
     IS_LOGGED.with(|flag| flag.set(false));
     // The message of an error is the plugin's code too.
@@ -91,7 +90,11 @@ pub(crate) fn guard<T>(
         Ok(None) => failed,
         Err(payload) => {
             if !IS_LOGGED.with(Cell::get) {
-                write_error(format_args!("panic in {}: {}", method, message_of(&*payload)));
+                write_error(format_args!(
+                    "panic in {}: {}",
+                    method,
+                    message_of(&*payload)
+                ));
             }
             discard(payload);
             unsafe { ffi::nbdkit_set_error(EIO) };

@@ -42,8 +42,9 @@ pub fn parse_bool(s: &str) -> Result<bool> {
 /// EINVAL, after a message, if it is none.
 pub fn parse_probability(what: &str, s: &str) -> Result<f64> {
     let mut number = 0.0;
-    match unsafe { ffi::nbdkit_parse_probability(to_c(what).as_ptr(), to_c(s).as_ptr(), &mut number) }
-    {
+    match unsafe {
+        ffi::nbdkit_parse_probability(to_c(what).as_ptr(), to_c(s).as_ptr(), &mut number)
+    } {
         -1 => Err(Error::logged(EINVAL, "parse_probability")),
         _ => Ok(number),
     }
@@ -120,7 +121,10 @@ pub fn read_password(value: &str) -> Result<String> {
 ///
 /// The path is empty, or there is no working directory. A message has said so.
 pub fn absolute_path(path: &str) -> Result<String> {
-    owned(unsafe { ffi::nbdkit_absolute_path(to_c(path).as_ptr()) }, "absolute_path")
+    owned(
+        unsafe { ffi::nbdkit_absolute_path(to_c(path).as_ptr()) },
+        "absolute_path",
+    )
 }
 
 /// The same of a file that must exist, with all symbolic links followed.
@@ -129,5 +133,8 @@ pub fn absolute_path(path: &str) -> Result<String> {
 ///
 /// There is no such file. A message has said so.
 pub fn realpath(path: &str) -> Result<String> {
-    owned(unsafe { ffi::nbdkit_realpath(to_c(path).as_ptr()) }, "realpath")
+    owned(
+        unsafe { ffi::nbdkit_realpath(to_c(path).as_ptr()) },
+        "realpath",
+    )
 }

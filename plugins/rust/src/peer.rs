@@ -63,7 +63,10 @@ pub(crate) fn decode(raw: &[u8]) -> Option<PeerName> {
     let number = |from| bytes(raw, from).map(u32::from_ne_bytes);
     Some(match u16::from_ne_bytes(bytes(raw, 0)?) {
         1 => {
-            let path = raw[2..].split(|byte| *byte == 0).next().filter(|path| !path.is_empty());
+            let path = raw[2..]
+                .split(|byte| *byte == 0)
+                .next()
+                .filter(|path| !path.is_empty());
             PeerName::Unix(path.map(|path| PathBuf::from(OsStr::from_bytes(path))))
         }
         2 => {
@@ -75,7 +78,10 @@ pub(crate) fn decode(raw: &[u8]) -> Option<PeerName> {
             let flow = u32::from_be(number(4)?);
             PeerName::Inet(SocketAddrV6::new(address, port()?, flow, number(24)?).into())
         }
-        40 => PeerName::Vsock { port: number(4)?, cid: number(8)? },
+        40 => PeerName::Vsock {
+            port: number(4)?,
+            cid: number(8)?,
+        },
         other => PeerName::Other(other),
     })
 }

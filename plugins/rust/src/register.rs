@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //! The table of callbacks that the server gets, and the macro that exports it.
 
-use crate::callbacks;
-use crate::ffi::Plugin;
+use crate::ffi::{self, Plugin};
 use crate::message::to_c;
 use crate::panics::{guard, install_hook};
-use crate::{Server, ThreadModel};
+use crate::{callbacks, Server, ThreadModel};
 use std::mem::size_of;
-use std::os::raw::{c_char, c_int};
+use std::os::raw::{c_char, c_int, c_void};
 use std::ptr;
+use std::sync::atomic::{AtomicPtr, Ordering};
 
 /// A text that is there as long as the plugin is.
 fn keep(text: Option<&'static str>) -> *const c_char {
@@ -36,15 +36,35 @@ fn make_table<S: Server>() -> Plugin {
     }
 }
 
-/// Does the work of `plugin_init`, which the server calls once. The table is never freed: the
-/// server may use its texts after it has unloaded the plugin.
+/// Keeps the plugin in memory for good, although the server unloads it at its end. What statics
+/// have is never freed in Rust, and without them it would count as lost.
+fn pin() {
+    const NOW_NOLOAD_NODELETE: c_int = 0x2 | 0x4 | 0x1000;
+    let mut found = ffi::FoundSymbol {
+        file: ptr::null(),
+        base: ptr::null_mut(),
+        name: ptr::null(),
+        address: ptr::null_mut(),
+    };
+    unsafe {
+        if ffi::dladdr(pin as *const c_void, &mut found) != 0 {
+            ffi::dlopen(found.file, NOW_NOLOAD_NODELETE);
+        }
+    }
+}
+
+/// Does the work of `plugin_init`, which the server calls once. The table is never freed, because
+/// the server uses its texts.
 #[doc(hidden)]
 pub fn register<S: Server>(add_listed: fn(&mut Plugin)) -> *const Plugin {
+    static TABLE: AtomicPtr<Plugin> = AtomicPtr::new(ptr::null_mut());
     install_hook();
+    pin();
     guard("plugin_init", ptr::null(), || {
         let mut table = Box::new(make_table::<S>());
         add_listed(&mut table);
-        Ok(Box::into_raw(table) as *const Plugin)
+        TABLE.store(Box::into_raw(table), Ordering::Release);
+        Ok(TABLE.load(Ordering::Acquire) as *const Plugin)
     })
 }
 

@@ -17,7 +17,10 @@ pub struct BlockSize {
 
 /// What a method does that stands in the list of [`plugin!`](crate::plugin!) and nowhere else.
 fn missing<T>(method: &str) -> Result<T> {
-    let text = format!("plugin! lists {}, but the plugin has no such method", method);
+    let text = format!(
+        "plugin! lists {}, but the plugin has no such method",
+        method
+    );
     Err(Error::new(EOPNOTSUPP, text))
 }
 

@@ -79,7 +79,13 @@ unsafe extern "C" fn nbdkit_debug_hexdiff(
 ) {
     let one = std::slice::from_raw_parts(one.cast::<u8>(), len);
     let other = std::slice::from_raw_parts(other.cast::<u8>(), len);
-    note(format!("hexdiff: {:?} {:?} {} {}", one, other, text(prefix), start));
+    note(format!(
+        "hexdiff: {:?} {:?} {} {}",
+        one,
+        other,
+        text(prefix),
+        start
+    ));
 }
 
 #[no_mangle]
@@ -157,7 +163,10 @@ unsafe extern "C" fn nbdkit_parse_delay(
 }
 
 #[no_mangle]
-unsafe extern "C" fn nbdkit_read_password(value: *const c_char, password: *mut *mut c_char) -> c_int {
+unsafe extern "C" fn nbdkit_read_password(
+    value: *const c_char,
+    password: *mut *mut c_char,
+) -> c_int {
     *password = strdup(value);
     0
 }
@@ -184,7 +193,11 @@ extern "C" fn nbdkit_stdio_safe() -> c_int {
 #[no_mangle]
 extern "C" fn nbdkit_nanosleep(sec: c_uint, nsec: c_uint) -> c_int {
     note(format!("nanosleep: {} {}", sec, nsec));
-    if sec > 60 { -1 } else { 0 }
+    if sec > 60 {
+        -1
+    } else {
+        0
+    }
 }
 
 #[no_mangle]
@@ -259,7 +272,11 @@ unsafe extern "C" fn nbdkit_strdup_intern(text: *const c_char) -> *const c_char 
 #[no_mangle]
 extern "C" fn nbdkit_add_extent(_list: *mut Extents, offset: u64, length: u64, kind: u32) -> c_int {
     note(format!("extent: {} {} {}", offset, length, kind));
-    if offset == 13 { -1 } else { 0 }
+    if offset == 13 {
+        -1
+    } else {
+        0
+    }
 }
 
 #[no_mangle]
@@ -269,7 +286,11 @@ unsafe extern "C" fn nbdkit_add_export(
     description: *const c_char,
 ) -> c_int {
     note(format!("export: {} {}", text(name), text(description)));
-    if text(name) == "refused" { -1 } else { 0 }
+    if text(name) == "refused" {
+        -1
+    } else {
+        0
+    }
 }
 
 #[no_mangle]

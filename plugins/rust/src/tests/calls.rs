@@ -55,7 +55,11 @@ impl Server for Shown {
 
     fn list_exports(_: bool, is_tls: bool, exports: &mut ExportHandle) -> Result<()> {
         exports.add("listed", None)?;
-        if is_tls { Err("not over TLS".into()) } else { Ok(()) }
+        if is_tls {
+            Err("not over TLS".into())
+        } else {
+            Ok(())
+        }
     }
 
     fn load() {
@@ -75,7 +79,11 @@ impl Server for Shown {
     }
 
     fn block_size(&self) -> Result<BlockSize> {
-        Ok(BlockSize { minimum: 1, preferred: 4096, maximum: u32::MAX })
+        Ok(BlockSize {
+            minimum: 1,
+            preferred: 4096,
+            maximum: u32::MAX,
+        })
     }
 
     fn read_at(&self, buf: &mut [u8], offset: u64) -> Result<()> {
@@ -114,8 +122,19 @@ impl Server for Shown {
 }
 
 plugin!(Shown {
-    config, default_export, list_exports, load, can_fua, can_trim, block_size, write_at, zero, flush,
-    extents, thread_model, version,
+    config,
+    default_export,
+    list_exports,
+    load,
+    can_fua,
+    can_trim,
+    block_size,
+    write_at,
+    zero,
+    flush,
+    extents,
+    thread_model,
+    version,
 });
 
 /// The table, as the server gets it.
@@ -172,11 +191,20 @@ fn calls_and_their_results() {
         assert_eq!(table().get_size.unwrap()(handle), 1 << 40);
         assert_eq!(table().can_fua.unwrap()(handle), 2);
         assert_eq!(table().can_trim.unwrap()(handle), 1);
-        assert_eq!(table().block_size.unwrap()(handle, &mut least, &mut best, &mut most), 0);
+        assert_eq!(
+            table().block_size.unwrap()(handle, &mut least, &mut best, &mut most),
+            0
+        );
         let buf = b"ab".as_ptr().cast();
-        assert_eq!(table().pwrite.unwrap()(handle, buf, 2, 1 << 33, 2 | 1 << 20), 0);
+        assert_eq!(
+            table().pwrite.unwrap()(handle, buf, 2, 1 << 33, 2 | 1 << 20),
+            0
+        );
         assert_eq!(table().pwrite.unwrap()(handle, ptr::null(), 0, 3, 0), 0);
-        assert_eq!(table().extents.unwrap()(handle, 9, 8, 4, ptr::null_mut()), 0);
+        assert_eq!(
+            table().extents.unwrap()(handle, 9, 8, 4, ptr::null_mut()),
+            0
+        );
         assert_eq!(text(table().default_export.unwrap()(1, 0)), "true false");
     }
     assert_eq!((least, best, most), (1, 4096, u32::MAX));
@@ -202,7 +230,10 @@ fn errors_reach_the_server() {
     assert_eq!((take_errno(), take_log()), (EOPNOTSUPP, vec![]));
     close(handle);
     take_log();
-    assert_eq!(unsafe { table().list_exports.unwrap()(0, 1, ptr::null_mut()) }, -1);
+    assert_eq!(
+        unsafe { table().list_exports.unwrap()(0, 1, ptr::null_mut()) },
+        -1
+    );
     assert_eq!(take_log(), ["export: listed NULL", "error: not over TLS"]);
 }
 
@@ -211,7 +242,10 @@ fn a_listed_method_that_is_missing() {
     let handle = open();
     assert_eq!(unsafe { table().flush.unwrap()(handle, 0) }, -1);
     let log = take_log();
-    assert_eq!(log, ["error: plugin! lists flush, but the plugin has no such method"]);
+    assert_eq!(
+        log,
+        ["error: plugin! lists flush, but the plugin has no such method"]
+    );
     assert_eq!(take_errno(), EOPNOTSUPP);
     close(handle);
 }
@@ -226,7 +260,11 @@ fn panics_end_here() {
     ] {
         let (result, errno, log) = read(offset);
         assert_eq!((result, errno, log.len()), (-1, EIO, 1), "{:?}", log);
-        assert!(log[0].starts_with("error: panic in read_at at src/tests/calls.rs:"), "{}", log[0]);
+        assert!(
+            log[0].starts_with("error: panic in read_at at src/tests/calls.rs:"),
+            "{}",
+            log[0]
+        );
         assert!(log[0].ends_with(&format!(": {}", message)), "{}", log[0]);
     }
 }
@@ -236,7 +274,14 @@ fn panics_of_an_unusual_kind() {
     let (result, errno, log) = read(4);
     assert_eq!((result, errno, log.len()), (-1, EIO, 2), "{:?}", log);
     assert!(log[1].ends_with(": another"), "{}", log[1]);
-    assert_eq!(read(5), (-1, EIO, vec!["error: panic in read_at: resumed".to_string()]));
+    assert_eq!(
+        read(5),
+        (
+            -1,
+            EIO,
+            vec!["error: panic in read_at: resumed".to_string()]
+        )
+    );
 }
 
 #[test]
@@ -244,11 +289,19 @@ fn panics_in_what_returns_nothing() {
     let table = table();
     unsafe { table.load.unwrap()() };
     let log = take_log();
-    assert!(log.len() == 1 && log[0].ends_with(": from load"), "{:?}", log);
+    assert!(
+        log.len() == 1 && log[0].ends_with(": from load"),
+        "{:?}",
+        log
+    );
     let handle = unsafe { table.open.unwrap()(1) };
     close(handle);
     let log = take_log();
-    assert!(log.len() == 2 && log[1].ends_with(": from drop"), "{:?}", log);
+    assert!(
+        log.len() == 2 && log[1].ends_with(": from drop"),
+        "{:?}",
+        log
+    );
 }
 
 #[test]
@@ -259,7 +312,11 @@ fn panics_that_the_plugin_catches() {
         Ok(1)
     });
     let log = take_log();
-    assert!(result == 1 && log.len() == 1 && log[0].ends_with(": caught"), "{:?}", log);
+    assert!(
+        result == 1 && log.len() == 1 && log[0].ends_with(": caught"),
+        "{:?}",
+        log
+    );
 }
 
 #[test]
@@ -271,13 +328,18 @@ fn panics_of_the_plugins_own_threads() {
         take_log()
     });
     let log = thread.unwrap().join().unwrap();
-    assert!(log[0].starts_with("error: panic in the thread worker at src/"), "{:?}", log);
+    assert!(
+        log[0].starts_with("error: panic in the thread worker at src/"),
+        "{:?}",
+        log
+    );
 }
 
 #[test]
 fn parameters_that_are_not_utf8() {
     let config = table().config.unwrap();
-    let call = |key: &[u8], value: &[u8]| unsafe { config(key.as_ptr().cast(), value.as_ptr().cast()) };
+    let call =
+        |key: &[u8], value: &[u8]| unsafe { config(key.as_ptr().cast(), value.as_ptr().cast()) };
     assert_eq!(call(b"key\0", "\u{e9}\0".as_bytes()), 0);
     assert_eq!(take_log(), ["debug: config key \u{e9}"]);
     assert_eq!(call(b"key\0", b"\xff\0"), -1);
@@ -287,5 +349,8 @@ fn parameters_that_are_not_utf8() {
 /// The type that `extents` gets is opaque, and never made in Rust.
 #[test]
 fn opaque_types_have_no_size() {
-    assert_eq!(std::mem::size_of::<ffi::Extents>() + std::mem::size_of::<ffi::Exports>(), 0);
+    assert_eq!(
+        std::mem::size_of::<ffi::Extents>() + std::mem::size_of::<ffi::Exports>(),
+        0
+    );
 }

@@ -20,10 +20,19 @@ fn one(line: &str) -> Vec<String> {
 #[test]
 fn an_errno_and_a_message() {
     let error = Error::new(ENOSPC, "full");
-    assert_eq!((error.errno(), error.to_string().as_str()), (ENOSPC, "full"));
+    assert_eq!(
+        (error.errno(), error.to_string().as_str()),
+        (ENOSPC, "full")
+    );
     assert_eq!(reported(error), (ENOSPC, one("full")));
-    assert_eq!(reported(Error::new(EPERM, format!("no {}", 7))), (EPERM, one("no 7")));
-    assert_eq!(reported(Error::new(EPERM, io::Error::from_raw_os_error(EIO))).0, EPERM);
+    assert_eq!(
+        reported(Error::new(EPERM, format!("no {}", 7))),
+        (EPERM, one("no 7"))
+    );
+    assert_eq!(
+        reported(Error::new(EPERM, io::Error::from_raw_os_error(EIO))).0,
+        EPERM
+    );
 }
 
 #[test]
@@ -34,7 +43,10 @@ fn without_a_message_nothing_is_logged() {
 #[test]
 fn without_an_errno_none_is_set() {
     assert_eq!(reported(Error::from("plain")), (0, one("plain")));
-    assert_eq!(reported(Error::from("plain".to_string())), (0, one("plain")));
+    assert_eq!(
+        reported(Error::from("plain".to_string())),
+        (0, one("plain"))
+    );
     assert_eq!(reported(Error::new(0, "none")), (0, one("none")));
     assert_eq!(reported(Error::new(-5, "none")), (0, one("none")));
     assert_eq!(Error::from("plain").errno(), EIO);
@@ -56,7 +68,10 @@ fn an_io_error_keeps_its_errno() {
         (io::ErrorKind::UnexpectedEof, 0),
     ];
     for (kind, errno) in kinds {
-        assert_eq!(reported(io::Error::new(kind, "why").into()), (errno, one("why")));
+        assert_eq!(
+            reported(io::Error::new(kind, "why").into()),
+            (errno, one("why"))
+        );
     }
 }
 
@@ -80,7 +95,12 @@ fn the_numbers_are_those_of_the_system() {
         (ENOMEM, io::ErrorKind::OutOfMemory),
     ];
     for (errno, kind) in kinds {
-        assert_eq!(io::Error::from_raw_os_error(errno).kind(), kind, "{}", errno);
+        assert_eq!(
+            io::Error::from_raw_os_error(errno).kind(),
+            kind,
+            "{}",
+            errno
+        );
     }
 }
 

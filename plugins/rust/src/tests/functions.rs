@@ -91,7 +91,10 @@ fn texts() {
     assert_eq!(absolute_path("/x").unwrap(), "/x");
     assert_eq!(realpath("/x").unwrap(), "/x");
     assert!(absolute_path("").is_err() && realpath("").is_err());
-    assert_eq!((timestamp().as_str(), server_name().as_str()), ("today", ""));
+    assert_eq!(
+        (timestamp().as_str(), server_name().as_str()),
+        ("today", "")
+    );
     assert!(is_stdio_safe() && stdio_safe());
 }
 
@@ -127,6 +130,11 @@ fn exports() {
     assert!(handle.add("refused", None).is_err());
     assert_eq!(
         take_log(),
-        ["export: one NULL", "export: two the second", "default export", "export: refused NULL"]
+        [
+            "export: one NULL",
+            "export: two the second",
+            "default export",
+            "export: refused NULL"
+        ]
     );
 }

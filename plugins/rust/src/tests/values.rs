@@ -55,20 +55,45 @@ fn flags_are_a_set() {
 #[test]
 fn flags_can_be_shown() {
     assert_eq!(format!("{:?}", Flags::empty()), "(empty)");
-    assert_eq!(format!("{:?}", Flags::FUA | Flags::MAY_TRIM), "MAY_TRIM | FUA");
-    assert_eq!(format!("{:?}", unsafe { Flags::from_bits_unchecked(18) }), "FUA | 0x10");
-    assert_eq!(format!("{:#x} {:b} {:o}", Flags::all(), Flags::FUA, Flags::FAST_ZERO), "0xf 10 10");
+    assert_eq!(
+        format!("{:?}", Flags::FUA | Flags::MAY_TRIM),
+        "MAY_TRIM | FUA"
+    );
+    assert_eq!(
+        format!("{:?}", unsafe { Flags::from_bits_unchecked(18) }),
+        "FUA | 0x10"
+    );
+    assert_eq!(
+        format!(
+            "{:#x} {:b} {:o}",
+            Flags::all(),
+            Flags::FUA,
+            Flags::FAST_ZERO
+        ),
+        "0xf 10 10"
+    );
 }
 
 #[test]
 fn choices_are_those_of_the_header() {
-    assert_eq!([FuaFlags::None, FuaFlags::Emulate, FuaFlags::Native].map(|v| v as i32), [0, 1, 2]);
+    assert_eq!(
+        [FuaFlags::None, FuaFlags::Emulate, FuaFlags::Native].map(|v| v as i32),
+        [0, 1, 2]
+    );
     let caching = [CacheFlags::None, CacheFlags::Emulate, CacheFlags::Native];
     assert_eq!(caching.map(|v| v as i32), [0, 1, 2]);
     use ExtentType::*;
-    assert_eq!([Allocated, Hole, Zero, HoleZero].map(|v| v as u32), [0, 1, 2, 3]);
+    assert_eq!(
+        [Allocated, Hole, Zero, HoleZero].map(|v| v as u32),
+        [0, 1, 2, 3]
+    );
     use ThreadModel::*;
-    let models = [SerializeConnections, SerializeAllRequests, SerializeRequests, Parallel];
+    let models = [
+        SerializeConnections,
+        SerializeAllRequests,
+        SerializeRequests,
+        Parallel,
+    ];
     assert_eq!(models.map(|v| v as i32), [0, 1, 2, 3]);
 }
 
@@ -87,9 +112,15 @@ fn addresses() {
     v6.extend([0; 15]);
     v6.push(1);
     v6.extend(7u32.to_ne_bytes());
-    assert_eq!(decode(&address(10, &v6)), Some(PeerName::Inet("[::1%7]:8080".parse().unwrap())));
+    assert_eq!(
+        decode(&address(10, &v6)),
+        Some(PeerName::Inet("[::1%7]:8080".parse().unwrap()))
+    );
     let vsock = [&[0, 0], &1024u32.to_ne_bytes()[..], &3u32.to_ne_bytes()[..]].concat();
-    assert_eq!(decode(&address(40, &vsock)), Some(PeerName::Vsock { cid: 3, port: 1024 }));
+    assert_eq!(
+        decode(&address(40, &vsock)),
+        Some(PeerName::Vsock { cid: 3, port: 1024 })
+    );
     assert_eq!(decode(&address(17, &[])), Some(PeerName::Other(17)));
 }
 
@@ -99,14 +130,24 @@ fn addresses_of_unix_sockets() {
     assert_eq!(decode(&address(1, b"/tmp/s\0")), Some(path.clone()));
     assert_eq!(decode(&address(1, b"/tmp/s")), Some(path.clone()));
     assert_eq!(decode(&address(1, b"")), Some(PeerName::Unix(None)));
-    assert_eq!(decode(&address(1, b"\0abstract")), Some(PeerName::Unix(None)));
+    assert_eq!(
+        decode(&address(1, b"\0abstract")),
+        Some(PeerName::Unix(None))
+    );
     assert_eq!(SocketAddr::from_peer_name(path.clone()), None);
     assert_eq!(PeerName::from_peer_name(path.clone()), Some(path));
 }
 
 #[test]
 fn addresses_that_are_too_short() {
-    for raw in [&[][..], &[2], &[2, 0], &[2, 0, 1, 1, 127, 0, 0], &[10, 0, 1, 1], &[40, 0, 0]] {
+    for raw in [
+        &[][..],
+        &[2],
+        &[2, 0],
+        &[2, 0, 1, 1, 127, 0, 0],
+        &[10, 0, 1, 1],
+        &[40, 0, 0],
+    ] {
         assert_eq!(decode(raw), None, "{:?}", raw);
     }
 }
