@@ -43,7 +43,7 @@ endif
 # is left out: $(call found,LANGUAGE,COMMAND,PACKAGES) is 1 where COMMAND succeeds, and says what is
 # missing where it does not.
 LANGUAGES ?= python ocaml rust
-found = $(if $(filter $(1),$(LANGUAGES)),$(if $(shell $(2) >/dev/null 2>&1 && echo 1),1,$(if \
+found = $(if $(filter $(1),$(LANGUAGES)),$(if $(shell { $(2); } >/dev/null 2>&1 && echo 1),1,$(if \
         $(filter check demo lint clean bench bench-check,$(MAKECMDGOALS)),,$(info \
         There will be no plugins in $(1): `$(2)` fails (Debian has $(3)).))))
 

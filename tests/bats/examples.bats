@@ -64,8 +64,10 @@ hello, NBD user"
     run "$NBDLAB" -U - python "$EXAMPLES/ramdisk.py" length=8M --run true
     [ "$status" -eq 1 ]
     contains "$output" "unknown parameter 'length': this disk takes size=SIZE"
+    mkdir "$DIR/bin"
+    ln -s "$NBDLAB" "$DIR/bin/nbdlab"
     # shellcheck disable=SC2016
-    run "$EXAMPLES/ramdisk.py" -U - --run 'nbdinfo --size "$uri"'
+    PATH=$DIR/bin:$PATH run "$EXAMPLES/ramdisk.py" -U - --run 'nbdinfo --size "$uri"'
     same "$output" 67108864
 }
 

@@ -28,6 +28,7 @@ class Disk(Server):
         self.gate = self.dir + "/gate"
         self.calls_path = self.dir + "/calls"
         self.environment.update(CONTRACT_GATE=self.gate, CONTRACT_LOG=self.calls_path)
+        self.environment.pop("RUST_BACKTRACE", None)
         os.mkfifo(self.gate)
         self.gate_fd = os.open(self.gate, os.O_RDWR)
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //! What `Server::extents` fills in.
 
-use crate::{ffi, Error, Result};
+use crate::{errno, ffi, Error, Result};
 
 /// Whether a range of the disk is allocated, and whether it reads as zeroes.
 #[repr(u32)]
@@ -35,10 +35,11 @@ impl ExtentHandle {
     ///
     /// # Errors
     ///
-    /// Extents that leave a gap, or overlap, are refused with EINVAL.
+    /// Extents that leave a gap, or overlap, are refused; that is the plugin's fault, so that the
+    /// client gets EIO.
     pub fn add(&mut self, offset: u64, length: u64, ty: ExtentType) -> Result<()> {
         match unsafe { ffi::nbdkit_add_extent(self.list, offset, length, ty as u32) } {
-            -1 => Err(Error::logged_by_system("adding an extent")),
+            -1 => Err(Error::logged(errno::EIO, "adding an extent")),
             _ => Ok(()),
         }
     }
