@@ -79,8 +79,9 @@ file_SOURCES = $(wildcard plugins/file/*.c) $(SHARED)
 cc_SOURCES = $(wildcard plugins/cc/*.c)
 PLUGIN_NAMES = $(if $(wildcard sh-plugin/sh.c),sh eval) memory file cc
 PLUGINS = $(PLUGIN_NAMES:%=$(B)/plugins/nbdkit-%-plugin.so)
-# Further files that all, tests and install make; the languages add theirs.
+# Further files that all, tests, the benchmark and install make; the languages add theirs.
 EXTRA =
+EXTRA_BENCH = $(B)/examples/ramdisk.so
 EXTRA_TESTS = $(B)/tests/contract/c.so
 EXTRA_INSTALLS =
 
@@ -180,7 +181,7 @@ $(B)/tests/test_spares: src/spares.c
 $(B)/tests/test_sparse: src/sparse.c
 
 # The programs of the benchmark. They share with the server what is pure.
-bench-programs: $(BENCH)
+bench-programs: $(BENCH) $(EXTRA_BENCH)
 
 $(B)/bench/%.o: bench/%.c $(B)/flags
 	@mkdir -p $(@D)

@@ -2,7 +2,8 @@
 """What is compared: groups of two servers, and the rows that both are measured with.
 
 A command's words may name {nbdlab}, {nbdkit}, {theirs} (nbdkit's folder of plugins), {disks},
-{bench} (our built programs), {files} (a folder for disks) and {side}, ours or peer.
+{bench} (our built programs), {examples} (the sources of plugins), {compiled} (those that are
+built), {files} (a folder for disks) and {side}, ours or peer.
 """
 
 from dataclasses import dataclass, field
@@ -80,6 +81,11 @@ def script_rows(name, floor, quote):
             *both(f"{name}, 4 KiB, depth 8", depth=8, floor=floor)]
 
 
+def language_rows(name, floor=None, quote=None):
+    return [Row(f"{name}, 4 KiB, depth 1, reads", floor=floor),
+            Row(f"{name}, 4 KiB, depth 16, reads", depth=16, floor=floor, quote=quote)]
+
+
 def nbdlab(*words, **environment):
     return Side(["{nbdlab}", *words], environment)
 
@@ -149,6 +155,17 @@ GROUPS = [
           nbdlab("file", "{files}/{side}"),
           both("map, beside our file plugin, depth 64", depth=64, floor=0.8),
           fills=True),
+    Group("python: the same script in both",
+          nbdlab("python", "{examples}/ramdisk.py", "size=" + DISK),
+          nbdkit("python", "{examples}/ramdisk.py", "size=" + DISK),
+          language_rows("python", 1.0, "the same Python script in both, 4 KiB reads, depth 16"),
+          fills=True),
+    Group("OCaml: a RAM disk beside one in C",
+          nbdlab("{compiled}/ocaml-ramdisk.so", DISK), nbdlab("{compiled}/ramdisk.so", DISK),
+          language_rows("OCaml, beside C"), fills=True),
+    Group("Rust: a RAM disk beside one in C",
+          nbdlab("{compiled}/rust-ramdisk.so", DISK), nbdlab("{compiled}/ramdisk.so", DISK),
+          language_rows("Rust, beside C"), fills=True),
     Group("start to first reply: memory",
           nbdlab("memory", DISK), nbdkit("memory", DISK),
           [Row("start to first reply, memory", kind="start", floor=1.0)]),

@@ -26,6 +26,8 @@ class Place:
             "theirs": find_plugins(),
             "disks": os.path.join(root, "bench", "disks"),
             "bench": self.bench,
+            "examples": os.path.join(root, "examples"),
+            "compiled": os.path.join(build, "examples"),
             "files": files,
         }
 

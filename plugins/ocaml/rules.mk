@@ -8,10 +8,11 @@ OCAMLOPT = ocamlopt
 OCAML_OBJECTS = $(patsubst %.c,$(B)/%.o,$(wildcard plugins/ocaml/*.c))
 OCAML_FILES = $(patsubst %,$(B)/ocaml/%,NBDKit.mli NBDKit.cmi NBDKit.cmx NBDKit.o libnbdkitocaml.a)
 OCAML_TESTS = $(B)/tests/contract/ocaml.so \
-              $(patsubst examples/%.ml,$(B)/examples/%.so,$(wildcard examples/*.ml))
+              $(patsubst examples/%.ml,$(B)/examples/ocaml-%.so,$(wildcard examples/*.ml))
 
 EXTRA += $(OCAML_FILES)
 EXTRA_TESTS += $(OCAML_TESTS)
+EXTRA_BENCH += $(B)/examples/ocaml-ramdisk.so
 EXTRA_INSTALLS += install-ocaml
 endif
 
@@ -51,8 +52,8 @@ endef
 $(B)/tests/contract/ocaml.so: tests/contract/contract.ml $(OCAML_FILES)
 	$(OCAML_PLUGIN)
 
-$(patsubst examples/%.ml,$(B)/examples/%.so,$(wildcard examples/*.ml)): \
- $(B)/examples/%.so: examples/%.ml $(OCAML_FILES)
+$(patsubst examples/%.ml,$(B)/examples/ocaml-%.so,$(wildcard examples/*.ml)): \
+ $(B)/examples/ocaml-%.so: examples/%.ml $(OCAML_FILES)
 	$(OCAML_PLUGIN)
 
 .PHONY: install-ocaml

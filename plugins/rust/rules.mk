@@ -16,6 +16,7 @@ rust_EXAMPLES = $(wildcard plugins/rust/examples/*.rs)
 
 EXTRA_TESTS += $(rust_EXAMPLES:plugins/rust/examples/%.rs=$(B)/examples/rust-%.so) \
                $(B)/tests/contract/rust.so $(B)/tests/plugins/rusty.so $(B)/tests/rust.env
+EXTRA_BENCH += $(B)/examples/rust-ramdisk.so
 EXTRA_INSTALLS += install-rust
 
 $(rust_B)/built: $(rust_SOURCES) $(rust_EXAMPLES)

@@ -52,6 +52,22 @@ hello, NBD user"
     stop
 }
 
+@test "ramdisk.c: shared by all clients, of the size that is asked for" {
+    serve "$BUILD/examples/ramdisk.so" 8M
+    head -c 8M /dev/urandom >"$DIR/in"
+    nbdcopy "$DIR/in" "$URI"
+    nbdcopy "$URI" "$DIR/out"
+    cmp "$DIR/in" "$DIR/out"
+    qemu-io -f raw -c "write -z 1M 1M" -c "read -P 0 1M 1M" -c flush "$URI"
+    stop
+    # shellcheck disable=SC2016
+    run "$NBDLAB" -U - cc "$EXAMPLES/ramdisk.c" --run 'nbdinfo --size "$uri"'
+    same "$output" 67108864
+    run "$NBDLAB" -U - "$BUILD/examples/ramdisk.so" length=8M --run true
+    [ "$status" -eq 1 ]
+    contains "$output" "unknown parameter 'length': this disk takes size=SIZE"
+}
+
 @test "ramdisk.py: shared by all clients, of the size that is asked for" {
     serve python "$EXAMPLES/ramdisk.py" 8M
     same "$(nbdinfo --size "$URI")" 8388608

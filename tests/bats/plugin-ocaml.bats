@@ -10,7 +10,7 @@ setup() {
     [ -e "$BUILD/ocaml/NBDKit.cmx" ] || skip "there is no ocamlopt"
     common_setup
     PAGE=$TESTS/../man/nbdlab-ocaml-plugin.3
-    EXAMPLE=$BUILD/examples/ramdisk.so
+    EXAMPLE=$BUILD/examples/ocaml-ramdisk.so
     # Threads that OCaml 4 makes have a stack for signals, which it loses, and which is not
     # AddressSanitizer's to give back.
     echo leak:caml_setup_stack_overflow_detection >"$DIR/suppressions"
