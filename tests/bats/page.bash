@@ -1,25 +1,26 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# Examples of manual pages. A literal block of a page that a test uses has a mark before it, the
+# Examples of the manual page $PAGE. A literal block that a test uses has a mark before it, the
 # comment "run: NAME".
 
-# block PAGE NAME: prints that block of man/PAGE.
+# block NAME: prints that block, as it is seen on a terminal.
 block() {
-    awk -v mark="run: $2" '
+    awk -v mark="run: $1" '
         substr($0, 1, 3) == ".\\\"" && substr($0, 5) == mark { is_mine = 1; next }
         is_mine && /^\.Bd -literal/ { inside = 1; next }
         inside && /^\.Ed/ { found = 1; exit }
         inside { print }
-        END { exit !found }' "$TESTS/../man/$1" | sed 's/\\e/\\/g; s/^\\&//'
+        END { exit !found }' "$PAGE" |
+        sed 's/\\e/\\/g; s/^\\&//; s/\\-/-/g; s/\\(dq/"/g; s/\\(aq/'"'/g"
     return "${PIPESTATUS[0]}"
 }
 
-# run_block PAGE NAME: runs the commands of that block in a shell, nbdlab being the server that is
+# run_block NAME: runs the commands of that block in a shell, nbdlab being the server that is
 # tested; they must all succeed.
 run_block() {
     mkdir -p "$DIR/bin"
     ln -sfn "$NBDLAB" "$DIR/bin/nbdlab"
-    block "$1" "$2" >"$DIR/block.sh"
+    block "$1" >"$DIR/block.sh"
     PATH=$DIR/bin:$PATH run -0 timeout "$((3 * BOUND_S))" bash -e "$DIR/block.sh" 3>&- 4>&-
 }

@@ -4,6 +4,7 @@
 # The cc plugin: sources that are compiled and served in one step.
 
 load common
+load page
 
 setup() {
     common_setup
@@ -15,23 +16,6 @@ setup() {
     cd "$DIR"
     block disk >disk.c
     chmod +x disk.c
-}
-
-# block NAME: prints the block of the manual page that has this mark.
-block() {
-    awk -v mark="run: $1" '
-        substr($0, 1, 3) == ".\\\"" && substr($0, 5) == mark { is_mine = 1; next }
-        is_mine && /^\.Bd -literal/ { inside = 1; next }
-        inside && /^\.Ed/ { found = 1; exit }
-        inside { print }
-        END { exit !found }' "$PAGE" | sed 's/\\e/\\/g; s/^\\&//'
-    return "${PIPESTATUS[0]}"
-}
-
-# run_block NAME: runs the commands of that block in a shell; they must all succeed.
-run_block() {
-    block "$1" >block.sh
-    run -0 timeout "$((3 * BOUND_S))" bash -e block.sh 3>&- 4>&-
 }
 
 # once ARGS...: the server of cc with a command that looks at it and prints the size.

@@ -5,17 +5,16 @@
 # function and callback of the module NBDKit does, seen from the client's side.
 
 load common
+load page
 
 setup() {
     [ -e "$BUILD/ocaml/NBDKit.cmx" ] || skip "there is no ocamlopt"
     common_setup
     PAGE=$TESTS/../man/nbdlab-ocaml-plugin.3
     EXAMPLE=$BUILD/examples/ocaml-ramdisk.so
-    # Threads that OCaml 4 makes have a stack for signals, which it loses, and which is not
-    # AddressSanitizer's to give back.
-    echo leak:caml_setup_stack_overflow_detection >"$DIR/suppressions"
+    # Threads that OCaml 4 makes have a stack for signals, which is not AddressSanitizer's to give
+    # back.
     export ASAN_OPTIONS="${ASAN_OPTIONS:-}:use_sigaltstack=0"
-    export LSAN_OPTIONS="suppressions=$DIR/suppressions:print_suppressions=0"
 }
 
 # compile NAME ARGS...: the command of the manual, for $DIR/NAME.ml; ARGS are the libraries.
@@ -45,15 +44,6 @@ EOT
 # refused ARGS...: the server does not start; what it says is in $output.
 refused() {
     run -1 timeout 20 "$NBDLAB" -U - "$@" --run true
-}
-
-# page_block PART: the literal block of the manual page that contains PART.
-page_block() {
-    awk -v part="$1" '
-        /^\.Bd -literal/ { text = ""; inside = 1; next }
-        /^\.Ed/ { if (inside && index(text, part)) { printf "%s", text; found = 1; exit } inside = 0 }
-        inside { text = text $0 "\n" }
-        END { exit !found }' "$PAGE" | sed 's/\\e/\\/g; s/\\-/-/g; s/\\(aq/'"'"'/g'
 }
 
 @test "ramdisk.ml: real clients read and write it, and it is shared" {
@@ -90,10 +80,10 @@ EOT
     ln -s "$NBDLAB" "$DIR/bin/nbdlab"
     PATH=$DIR/bin:$PATH
     cd "$DIR"
-    page_block "NBDKit.register_plugin ~name:\"hello\"" >hello.ml
-    page_block "ocamlopt -output-obj" | sed "s|/usr/local/lib/nbdlab/ocaml|$BUILD/ocaml|" >compile.sh
+    block source >hello.ml
+    block compile | sed "s|/usr/local/lib/nbdlab/ocaml|$BUILD/ocaml|" >compile.sh
     run -0 sh -e compile.sh
-    page_block "nbdlab ./hello.so" >run.sh
+    block serve >run.sh
     run -0 timeout 20 sh -e run.sh
     contains "$output" "hello, hello, hello"
 }

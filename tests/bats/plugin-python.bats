@@ -7,11 +7,10 @@
 load common
 load page
 
-PAGE=nbdlab-python-plugin.3
-
 setup() {
     common_setup
     cd "$DIR"
+    PAGE=$TESTS/../man/nbdlab-python-plugin.3
 }
 
 # script <<'EOT': makes disk.py out of standard input and, where that has less, a disk of 1 MiB.
@@ -52,18 +51,18 @@ EOT
 }
 
 @test "the manual's disk, served to nbdinfo and qemu-img" {
-    block "$PAGE" disk >disk.py
-    run_block "$PAGE" serve
+    block disk >disk.py
+    run_block serve
     contains "$output" "export-size: 16777216"
     contains "$output" "is_read_only: false"
-    run_block "$PAGE" script
+    run_block script
     contains "$output" "virtual size: 16 MiB"
-    run_block "$PAGE" inline
+    run_block inline
     same "$output" 1048576
 }
 
 @test "the manual's disk keeps what real clients write" {
-    block "$PAGE" disk >disk.py
+    block disk >disk.py
     serve python disk.py
     head -c 16M /dev/urandom >in
     nbdcopy in "$URI"
@@ -75,7 +74,7 @@ EOT
 
 @test "each message of the manual's errors is one that beginners get" {
     has_message() {
-        grep -qF ".It $1" "$TESTS/../man/$PAGE" || { echo "not in the page: $1"; return 1; }
+        grep -qF ".It $1" "$PAGE" || { echo "not in the page: $1"; return 1; }
         contains "$output" "$1"
     }
     printf 'def open(readonly): pass\ndef pread(h): pass\n' >disk.py
@@ -462,7 +461,7 @@ EOT
     once disk.py | head -n 1 | tr ' ' '\n' >names
     [ "$(wc -l <names)" -gt 35 ]
     while read -r name; do
-        grep -qE "(nbdkit\.)?$name\b" "$TESTS/../man/$PAGE" || { echo "not in the page: $name"; false; }
+        grep -qE "(nbdkit\.)?$name\b" "$PAGE" || { echo "not in the page: $name"; false; }
     done <names
 }
 

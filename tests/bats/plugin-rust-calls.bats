@@ -5,6 +5,7 @@
 # disconnect.
 
 load common
+load page
 load rust
 
 @test "each errno reaches the client, of an Error and of set_error, with one message" {
@@ -159,7 +160,7 @@ lines, 100% %s"
 }
 
 @test "a plugin that aborts says why before" {
-    block 3 | sed 's/buf.fill(b.x.);/let _ = buf; panic!("last words");/' >"$DIR/x.rs"
+    block source | sed 's/buf.fill(b.x.);/let _ = buf; panic!("last words");/' >"$DIR/x.rs"
     # The crate must be built so, too.
     "$RUSTC" --edition 2021 -C panic=abort --crate-type rlib --crate-name nbdkit \
         -o "$DIR/libnbdkit.rlib" "$CRATE/src/lib.rs"

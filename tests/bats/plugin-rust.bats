@@ -4,6 +4,7 @@
 # Plugins in Rust: the crate, its example, its manual, and each function.
 
 load common
+load page
 load rust
 
 @test "the example serves real clients" {
@@ -67,30 +68,30 @@ EOT
     PATH=$DIR/bin:$PATH
     unset CARGO_TARGET_DIR
     cd "$DIR"
-    block 1 >steps.sh
+    block new >steps.sh
     {
-        echo "sed 's|/usr/local|$DIR/stage/usr/local|' >Cargo.toml <<'END'" && block 2
-        printf "END\ncat >src/lib.rs <<'END'\n" && block 3
-        echo END && block 4
+        echo "sed 's|/usr/local|$DIR/stage/usr/local|' >Cargo.toml <<'END'" && block manifest
+        printf "END\ncat >src/lib.rs <<'END'\n" && block source
+        echo END && block serve
     } >>steps.sh
     run -0 timeout "$((30 * BOUND_S))" sh -ex steps.sh 3>&- 4>&-
     contains "$output" "export-size: 1048576"
     contains "$output" "is_read_only: true"
     # And on.
     cd letters
-    block 5 >method
+    block method >method
     sed -i -e '/^    fn read_at/{
         r method
         N
     }' src/lib.rs
-    /usr/bin/python3 - src/lib.rs method "$(block 6)" <<'EOT'
+    /usr/bin/python3 - src/lib.rs method "$(block list)" <<'EOT'
 import sys
 path, method, last = sys.argv[1:]
 text = open(path).read().replace(open(method).read(), "")
 before, _, after = text.partition("}\n\nplugin!")
 open(path, "w").write(before + "\n" + open(method).read() + "}\n\n" + last + "\n")
 EOT
-    sh -e <<<"$(block 4 | head -n 1)" 3>&- 4>&-
+    sh -e <<<"$(block serve | head -n 1)" 3>&- 4>&-
     serve -v target/release/libletters.so
     run -1 qemu-io -f raw -c 'write 0 512' "$URI"
     contains "$output" "No space left on device"
@@ -103,13 +104,13 @@ EOT
     serve target/release/libletters.so
     run -1 qemu-io -r -f raw -c 'read 0 512' "$URI"
     has "panic in read_at at src/lib.rs:19:9: oh dear"
-    contains "$(block 7)" "panic in read_at at src/lib.rs:19:9: oh dear"
+    contains "$(block panic)" "panic in read_at at src/lib.rs:19:9: oh dear"
     stop
 }
 
 # plugin_of LINE: builds a plugin with the four required methods and the line; what rustc says.
 plugin_of() {
-    block 3 | grep -v '^plugin!' >"$DIR/x.rs"
+    block source | grep -v '^plugin!' >"$DIR/x.rs"
     echo "$1" >>"$DIR/x.rs"
     "$RUSTC" --edition 2021 --crate-type "${2:-cdylib}" --crate-name x \
         --extern nbdkit="$CARGO_TARGET_DIR/release/libnbdkit.rlib" -o "$DIR/x.so" "$DIR/x.rs" 2>&1
@@ -139,7 +140,7 @@ EOT
     shown "plugin! lists flush, but the plugin has no such method"
     stop
     mkdir -p "$DIR/lost/src"
-    block 2 | sed "s|path = .*\"|path = \"$DIR/nowhere\"|" >"$DIR/lost/Cargo.toml"
+    block manifest | sed "s|path = .*\"|path = \"$DIR/nowhere\"|" >"$DIR/lost/Cargo.toml"
     touch "$DIR/lost/src/lib.rs"
     run -101 cargo build --manifest-path "$DIR/lost/Cargo.toml"
     shown "failed to load source for dependency \`nbdkit\`"

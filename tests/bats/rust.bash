@@ -28,10 +28,3 @@ cargo() {
 count() {
     grep -cF -e "$1" "$LOG" || :
 }
-
-# block NUMBER: a literal block of the manual page.
-block() {
-    awk -v number="$1" '/^\.Bd -literal/ { n++; inside = 1; next }
-                        /^\.Ed/ { inside = 0 }
-                        inside && n == number' "$PAGE" | sed 's/\\e/\\/g; s/\\-/-/g; s/\\(dq/"/g'
-}
