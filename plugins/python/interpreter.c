@@ -20,10 +20,10 @@
 #include <nbdkit-plugin.h>
 
 static bool is_started;
-static pid_t started_pid;
 static PyThreadState *main_state; /* NULL while the main thread holds the lock */
 static pthread_key_t state_key;   /* its destructor runs when a thread ends */
 static __thread PyThreadState *thread_state;
+static __thread bool is_forking;
 
 /*
  * The server loads plugins for themselves alone, but modules in C (ctypes, numpy) look for the
@@ -96,6 +96,37 @@ static void add_folder(const char *path)
         PyErr_Clear();
 }
 
+/*
+ * When the server goes into the background, no thread of the script's may hold the lock: in the
+ * child there is nobody to give it back. Python takes care of its own forks.
+ */
+static void before_fork(void)
+{
+    if (!is_started || PyGILState_Check())
+        return;
+    interpreter_enter();
+    is_forking = true;
+    PyOS_BeforeFork();
+}
+
+static void after_fork_in_parent(void)
+{
+    if (!is_forking)
+        return;
+    is_forking = false;
+    PyOS_AfterFork_Parent();
+    interpreter_leave();
+}
+
+static void after_fork_in_child(void)
+{
+    if (!is_forking)
+        return;
+    is_forking = false;
+    PyOS_AfterFork_Child();
+    interpreter_leave();
+}
+
 int interpreter_start(const char *path)
 {
     share_symbols();
@@ -109,8 +140,8 @@ int interpreter_start(const char *path)
         nbdkit_error("cannot start Python: no thread-specific data left");
         return -1;
     }
+    pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
     is_started = true;
-    started_pid = getpid();
     thread_state = PyThreadState_Get();
     protect_client();
     add_folder(path);
@@ -144,13 +175,6 @@ void interpreter_leave(void)
 
     PyEval_SaveThread();
     errno = saved_errno;
-}
-
-void interpreter_after_fork(void)
-{
-    if (getpid() != started_pid)
-        PyOS_AfterFork_Child();
-    started_pid = getpid();
 }
 
 /* How many threads of the script's own Python would wait for. */

@@ -36,9 +36,6 @@ static inline void interpreter_leave_scope(const int *scope)
     interpreter_leave();
 }
 
-/* Tells Python that the process is another one now, if it is. The caller holds the lock. */
-void interpreter_after_fork(void);
-
 /*
  * Ends Python, if it was started: exit functions run, objects are freed, those that
  * `give_up` gives up first. Threads of the script that go on are not waited for. Main thread, last.

@@ -123,7 +123,6 @@ static int python_after_fork(void)
 {
     WITH_INTERPRETER;
 
-    interpreter_after_fork();
     return run_optional(SCRIPT_AFTER_FORK);
 }
 

@@ -61,6 +61,12 @@ static long api_version = 1;
 static char *read_source(const char *path)
 {
     bool is_inline = strcmp(path, "-") == 0;
+
+    if (is_inline && !nbdkit_stdio_safe()) {
+        nbdkit_error("script=- reads the script from standard input, which the client uses (-s): "
+                     "save the script in a file");
+        return NULL;
+    }
     FILE *file = is_inline ? stdin : fopen(path, "re");
     char *text = file == NULL ? NULL : malloc(SOURCE_BYTES_MAX);
     size_t length = text == NULL ? 0 : fread(text, 1, SOURCE_BYTES_MAX - 1, file);

@@ -199,6 +199,8 @@ EOT
 
 @test "parameters: required ones, unknown ones, bare ones" {
     refused "no script"
+    run -1 timeout "$BOUND_S" "$NBDLAB" -s python - 3>&- 4>&- </dev/null
+    contains "$output" "script=- reads the script from standard input, which the client uses"
     refused "the first parameter must be the script, not size=1" size=1
     script <<<''
     refused "unknown parameter size=1: the script has no function config" disk.py size=1
@@ -588,6 +590,26 @@ EOT
     same "$(read_errno)" 0
     kill "$SERVER"
     wait_for not is_alive "$SERVER"
+}
+
+@test "going into the background while a thread of the script is busy" {
+    script <<'EOT'
+import nbdkit, threading, time
+def spin():
+    while True: pass
+for _ in range(3): threading.Thread(target=spin, daemon=True).start()
+time.sleep(0.05)
+def after_fork(): assert threading.active_count() == 1
+EOT
+    for _ in 1 2 3 4 5; do
+        timeout "$BOUND_S" "$NBDLAB" -U "$SOCK" -P "$PIDFILE" python disk.py 2>>"$LOG"
+        wait_for [ -s "$PIDFILE" ]
+        SERVER=$(cat "$PIDFILE")
+        STARTED+=("$SERVER")
+        same "$(read_errno)" 0
+        kill "$SERVER"
+        wait_for not is_alive "$SERVER"
+    done
 }
 
 @test "at the end: exit functions run, handles are freed, threads are not waited for" {
