@@ -19,6 +19,18 @@ refuses() {
     contains "$output" "$message"
 }
 
+# keeps_data ARGS...: what clients write to a RAM disk of 8 MiB, they read.
+keeps_data() {
+    serve "$@" 8M
+    same "$(nbdinfo --size "$URI")" 8388608
+    head -c 8M /dev/urandom >"$DIR/in"
+    nbdcopy "$DIR/in" "$URI"
+    nbdcopy "$URI" "$DIR/out"
+    cmp "$DIR/in" "$DIR/out"
+    qemu-io -f raw -c "write -z 1M 1M" -c "read -P 0 1M 1M" -c flush "$URI"
+    stop
+}
+
 # map: the extents of the served disk, "OFFSET LENGTH TYPE" a line.
 map() {
     nbdinfo --map "$URI" | awk '{ print $1, $2, $3 }'
@@ -53,13 +65,7 @@ hello, NBD user"
 }
 
 @test "ramdisk.c: shared by all clients, of the size that is asked for" {
-    serve "$BUILD/examples/ramdisk.so" 8M
-    head -c 8M /dev/urandom >"$DIR/in"
-    nbdcopy "$DIR/in" "$URI"
-    nbdcopy "$URI" "$DIR/out"
-    cmp "$DIR/in" "$DIR/out"
-    qemu-io -f raw -c "write -z 1M 1M" -c "read -P 0 1M 1M" -c flush "$URI"
-    stop
+    keeps_data "$BUILD/examples/ramdisk.so"
     # shellcheck disable=SC2016
     run "$NBDLAB" -U - cc "$EXAMPLES/ramdisk.c" --run 'nbdinfo --size "$uri"'
     same "$output" 67108864
@@ -69,14 +75,7 @@ hello, NBD user"
 }
 
 @test "ramdisk.py: shared by all clients, of the size that is asked for" {
-    serve python "$EXAMPLES/ramdisk.py" 8M
-    same "$(nbdinfo --size "$URI")" 8388608
-    head -c 8M /dev/urandom >"$DIR/in"
-    nbdcopy "$DIR/in" "$URI"
-    nbdcopy "$URI" "$DIR/out"
-    cmp "$DIR/in" "$DIR/out"
-    qemu-io -f raw -c "write -z 1M 1M" -c "read -P 0 1M 1M" -c flush "$URI"
-    stop
+    keeps_data python "$EXAMPLES/ramdisk.py"
     run "$NBDLAB" -U - python "$EXAMPLES/ramdisk.py" length=8M --run true
     [ "$status" -eq 1 ]
     contains "$output" "unknown parameter 'length': this disk takes size=SIZE"
