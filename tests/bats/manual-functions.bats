@@ -5,6 +5,7 @@
 # types of the header, and with examples that a compiler takes.
 
 load common
+load page
 
 setup() {
     common_setup
@@ -92,10 +93,16 @@ c_examples() {
 }
 
 @test "the plugin in nbdlab-plugin(3) compiles as it says, and does what it says" {
-    # The first example there is the plugin, the second how to compile and look at it.
-    c_examples "$SOURCES/man/nbdlab-plugin.3"
-    gcc -fPIC -shared -I "$SOURCES/include" -o "$DIR/count.so" "$DIR/example-1.c"
-    serve "$DIR/count.so"
+    PAGE=$SOURCES/man/nbdlab-plugin.3
+    cd "$DIR"
+    # The installed header, as pkg-config would find it.
+    printf 'Name: nbdlab\nVersion: 1\nDescription: -\nCflags: -I%s\n' "$SOURCES/include" >nbdlab.pc
+    export PKG_CONFIG_PATH=$DIR
+    block source >count.c
+    run_block serve
+    contains "$output" "fa fb fc fd fe ff 00 01 02 03 04 05 06 07 08 09"
+    seen_by_clients 1048576 ./count.so
+    serve ./count.so
     py <<'EOT'
 client = ready()
 same(client.read(250, 16), bytes(n & 255 for n in range(250, 266)), "data")

@@ -24,3 +24,12 @@ run_block() {
     block "$1" >"$DIR/block.sh"
     PATH=$DIR/bin:$PATH run -0 timeout "$((3 * BOUND_S))" bash -e "$DIR/block.sh" 3>&- 4>&-
 }
+
+# seen_by_clients BYTES ARGS...: nbdinfo and qemu-img see the disk that ARGS serve.
+seen_by_clients() {
+    # shellcheck disable=SC2016 # the server's shell expands it
+    run -0 timeout "$((3 * BOUND_S))" "$NBDLAB" -U - "${@:2}" \
+        --run 'nbdinfo "$uri"; qemu-img info "$uri"' 3>&- 4>&-
+    contains "$output" "export-size: $1"
+    contains "$output" "virtual size: $(($1 >> 20)) MiB ($1 bytes)"
+}

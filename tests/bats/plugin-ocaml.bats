@@ -81,11 +81,15 @@ EOT
     PATH=$DIR/bin:$PATH
     cd "$DIR"
     block source >hello.ml
-    block compile | sed "s|/usr/local/lib/nbdlab/ocaml|$BUILD/ocaml|" >compile.sh
+    # As it is installed.
+    make -s -C "$TESTS/.." B="$DIR/build" V=2 install-ocaml DESTDIR="$DIR/stage" \
+        PREFIX=/usr/local >/dev/null 3>&- 4>&-
+    block compile | sed "s|/usr/local|$DIR/stage/usr/local|" >compile.sh
     run -0 sh -e compile.sh
     block serve >run.sh
     run -0 timeout 20 sh -e run.sh
     contains "$output" "hello, hello, hello"
+    seen_by_clients 1048576 ./hello.so
 }
 
 @test "the manual names every function and callback of NBDKit.mli" {

@@ -77,8 +77,9 @@ EOT
     run -0 timeout "$((30 * BOUND_S))" sh -ex steps.sh 3>&- 4>&-
     contains "$output" "export-size: 1048576"
     contains "$output" "is_read_only: true"
-    # And on.
     cd letters
+    seen_by_clients 1048576 target/release/libletters.so
+    # And on.
     block method >method
     sed -i -e '/^    fn read_at/{
         r method

@@ -5,6 +5,7 @@
 # answers do; how scripts are given, run and bounded; the temporary directory.
 
 load common
+load page
 
 # A disk that records every call as one line: the arguments in brackets.
 recording_disk() {
@@ -41,6 +42,15 @@ never_called() {
         grep "^\[$1\]" "$DIR/calls"
         return 1
     fi
+}
+
+@test "the script in nbdlab-sh-plugin(3), typed in, served to nbdinfo and qemu-img" {
+    PAGE=$TESTS/../man/nbdlab-sh-plugin.3
+    cd "$DIR"
+    block source >zeroes.sh
+    run_block serve
+    contains "$output" "export-size: 1048576"
+    seen_by_clients 1048576 ./zeroes.sh
 }
 
 @test "the order of calls from load to unload, with their arguments" {
