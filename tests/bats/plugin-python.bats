@@ -593,9 +593,10 @@ EOT
 }
 
 @test "going into the background while a thread of the script is busy" {
-    # ThreadSanitizer ends a process that forks with several threads, or loses its signals.
+    # Sanitizers do not support a fork with several threads: they end the process, lose its signals,
+    # or look for threads that are only in the parent.
     local busy=3
-    [ "${SANITIZE:-}" != thread ] || busy=0
+    [ -z "${SANITIZE:-}" ] || busy=0
     script <<EOT
 import nbdkit, threading, time
 def spin():
