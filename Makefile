@@ -75,8 +75,8 @@ SH_COMMON = $(filter-out sh-plugin/sh.c sh-plugin/eval.c,$(wildcard sh-plugin/*.
 sh_SOURCES = sh-plugin/sh.c $(SH_COMMON)
 eval_SOURCES = sh-plugin/eval.c $(SH_COMMON)
 memory_SOURCES = $(wildcard plugins/memory/*.c)
-file_SOURCES = $(wildcard plugins/file/*.c) $(SHARED)
-cc_SOURCES = $(wildcard plugins/cc/*.c)
+file_SOURCES = $(wildcard plugins/file/*.c) plugins/shared/fileio.c
+cc_SOURCES = $(wildcard plugins/cc/*.c) plugins/shared/input.c
 PLUGIN_NAMES = $(if $(wildcard sh-plugin/sh.c),sh eval) memory file cc
 PLUGINS = $(PLUGIN_NAMES:%=$(B)/plugins/nbdkit-%-plugin.so)
 # Further files that all, tests, the benchmark and install make; the languages add theirs.
@@ -93,8 +93,7 @@ TEST_PLUGINS = $(patsubst tests/plugins/%.c,$(B)/tests/plugins/%.so,$(wildcard t
 .DELETE_ON_ERROR:
 .PHONY: all tests check peers-check bench bench-check bench-programs demo lint install install-man clean
 
-.PHONY: default
-default: all
+.DEFAULT_GOAL = all
 include $(wildcard plugins/*/rules.mk)
 
 all: $(B)/nbdlab $(PLUGINS) $(EXTRA) $(if $(filter build,$(B)),nbdlab)

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Looks at a script before it is run, and saves one that comes from standard
- * input. Owns what was seen of the #! line last. Entered by the thread that
- * configures the server, and by the pool under its lock. Calls shell and
- * nbdkit_error.
+ * Looks at a script before it is run. Owns what was seen of the #! line last.
+ * Entered by the thread that configures the server, and by the pool under its
+ * lock. Calls shell and nbdkit_error.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -129,35 +128,4 @@ enum program_fitness script_find_shell(const char *path, struct shell *shell)
     }
     *shell = found;
     return fitness;
-}
-
-/* Copies from one descriptor to the other. Returns 0, or -1 with errno. */
-static int copy_all(int from_fd, int to_fd)
-{
-    char block[65536];
-    ssize_t count;
-
-    while ((count = read(from_fd, block, sizeof(block))) > 0)
-        for (ssize_t done = 0, written; done < count; done += written) {
-            written = write(to_fd, block + done, (size_t)(count - done));
-            if (written < 0)
-                return -1;
-        }
-    return count < 0 ? -1 : 0;
-}
-
-int script_save_stdin(const char *path)
-{
-    if (!nbdkit_stdio_safe()) {
-        nbdkit_error("script=- reads the script from standard input, which the client uses "
-                     "(-s): save the script in a file");
-        return -1;
-    }
-    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0700);
-    int result = fd < 0 ? -1 : copy_all(STDIN_FILENO, fd);
-    if (result < 0)
-        nbdkit_error("cannot save the script in %s: %s", path, strerror(errno));
-    if (fd >= 0)
-        close(fd);
-    return result;
 }

@@ -23,7 +23,4 @@ int script_check_file(const char *path, const char *name, bool *needs_shell);
  */
 enum program_fitness script_find_shell(const char *path, struct shell *shell);
 
-/* Saves standard input as an executable file at path. Returns 0 or -1. */
-int script_save_stdin(const char *path);
-
 #endif

@@ -15,6 +15,7 @@
 
 #include "ask.h"
 #include "cleanup.h"
+#include "input.h"
 #include "lifetime.h"
 #include "methods.h"
 #include "process.h"
@@ -112,7 +113,7 @@ static char *locate_script(const char *value)
         nbdkit_error("no memory");
         return NULL;
     }
-    if (script_save_stdin(inline_path) == 0 &&
+    if (input_save(inline_path, "script", 0700) == 0 &&
         script_check_file(inline_path, name, &needs_shell) == 0)
         located = strdup(inline_path);
     return located;

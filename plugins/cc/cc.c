@@ -14,6 +14,7 @@
 #include "compile.h"
 #include "forward.h"
 #include "inner.h"
+#include "input.h"
 #include "room.h"
 
 #define THREAD_MODEL NBDKIT_THREAD_MODEL_PARALLEL
@@ -67,7 +68,7 @@ static int build(const struct room *room)
 {
     bool is_inline = strcmp(source, "-") == 0;
 
-    if (is_inline && room_save_stdin(room) < 0)
+    if (is_inline && input_save(room->source, "source", 0600) < 0)
         return -1;
     if (compile_run(&command, is_inline ? room->source : source, room) < 0)
         return -1;

@@ -17,9 +17,6 @@ struct room {
  */
 int room_begin(struct room *room);
 
-/* Saves standard input as room->source. Returns 0, or -1 after nbdkit_error. */
-int room_save_stdin(const struct room *room);
-
 /* Removes the folder and all that is in it. */
 void room_end(struct room *room);
 

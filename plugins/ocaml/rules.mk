@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # Plugins in OCaml: what their authors compile with, in $(B)/ocaml/, and the tests' plugins.
 
-HAS_OCAML := $(call found,ocaml,ocamlopt -version,ocaml-nox)
+ocaml_HERE := $(call found,ocaml,ocamlopt -version,ocaml-nox)
 
-ifeq ($(HAS_OCAML),1)
+ifeq ($(ocaml_HERE),1)
 OCAMLOPT = ocamlopt
 OCAML_OBJECTS = $(patsubst %.c,$(B)/%.o,$(wildcard plugins/ocaml/*.c))
 OCAML_FILES = $(patsubst %,$(B)/ocaml/%,NBDKit.mli NBDKit.cmi NBDKit.cmx NBDKit.o libnbdkitocaml.a)

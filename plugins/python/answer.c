@@ -52,3 +52,16 @@ const char *answer_read_text(enum script_function function, PyObject *object)
                      "return a string of valid Unicode without NUL");
     return NULL;
 }
+
+int answer_read_triple(PyObject *answer, unsigned long long numbers[3])
+{
+    CLEANUP_REFERENCE PyObject *triple = PySequence_Tuple(answer);
+    bool is_triple = triple != NULL && PyTuple_GET_SIZE(triple) == 3;
+
+    for (int i = 0; is_triple && i < 3; i++) {
+        numbers[i] = PyLong_AsUnsignedLongLong(PyTuple_GET_ITEM(triple, i));
+        is_triple = PyErr_Occurred() == NULL;
+    }
+    PyErr_Clear();
+    return is_triple ? 0 : -1;
+}

@@ -21,4 +21,8 @@ int64_t answer_read_integer(enum script_function function, PyObject *answer, int
 /* A text that lives as long as the connection or the plugin; NULL after logging. */
 const char *answer_read_text(enum script_function function, PyObject *answer);
 
+/* Three integers from 0 on out of something that can be iterated. Returns 0, or -1 without a
+ * message if `answer`, whose reference is kept, is not that. */
+int answer_read_triple(PyObject *answer, unsigned long long numbers[3]);
+
 #endif

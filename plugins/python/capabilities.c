@@ -34,19 +34,14 @@ int capabilities_block_size(void *handle, uint32_t *minimum, uint32_t *preferred
     CLEANUP_REFERENCE PyObject *answer = ask(SCRIPT_BLOCK_SIZE, handle);
     if (answer == NULL)
         return -1;
-    uint32_t *sizes[] = { minimum, preferred, maximum };
-    CLEANUP_REFERENCE PyObject *items = PySequence_Tuple(answer);
-    if (items != NULL && PyTuple_GET_SIZE(items) == 3) {
-        for (int i = 0; i < 3; i++) {
-            unsigned long value = PyLong_AsUnsignedLong(PyTuple_GET_ITEM(items, i));
-            if (PyErr_Occurred() != NULL || value > UINT32_MAX)
-                break;
-            *sizes[i] = (uint32_t)value;
-            if (i == 2)
-                return 0;
-        }
+    unsigned long long sizes[3];
+    if (answer_read_triple(answer, sizes) == 0 && sizes[0] <= UINT32_MAX &&
+        sizes[1] <= UINT32_MAX && sizes[2] <= UINT32_MAX) {
+        *minimum = (uint32_t)sizes[0];
+        *preferred = (uint32_t)sizes[1];
+        *maximum = (uint32_t)sizes[2];
+        return 0;
     }
-    PyErr_Clear();
     fault_reject("block_size", answer, "return a triple of bytes: (minimum, preferred, maximum)");
     return -1;
 }

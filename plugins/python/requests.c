@@ -11,6 +11,7 @@
 #define NBDKIT_API_VERSION 2
 #include <nbdkit-plugin.h>
 
+#include "answer.h"
 #include "fault.h"
 #include "script.h"
 #include "view.h"
@@ -158,20 +159,10 @@ int requests_cache(void *handle, uint32_t count, uint64_t offset, uint32_t flags
 /* Adds (OFFSET, LENGTH, TYPE). Returns 0, -1 after logging, or -2 if it is something else. */
 static int add_extent(struct nbdkit_extents *extents, PyObject *item)
 {
-    CLEANUP_REFERENCE PyObject *triple = PySequence_Tuple(item);
     unsigned long long values[3];
 
-    if (triple == NULL || PyTuple_GET_SIZE(triple) != 3) {
-        PyErr_Clear();
+    if (answer_read_triple(item, values) == -1 || values[2] > UINT32_MAX)
         return -2;
-    }
-    for (int i = 0; i < 3; i++) {
-        values[i] = PyLong_AsUnsignedLongLong(PyTuple_GET_ITEM(triple, i));
-        if (PyErr_Occurred() != NULL || (i == 2 && values[i] > UINT32_MAX)) {
-            PyErr_Clear();
-            return -2;
-        }
-    }
     return nbdkit_add_extent(extents, values[0], values[1], (uint32_t)values[2]);
 }
 

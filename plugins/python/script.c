@@ -13,6 +13,7 @@
 #include <nbdkit-plugin.h>
 
 #include "fault.h"
+#include "input.h"
 
 enum { SOURCE_BYTES_MAX = 64 << 20, ARGUMENTS_MAX = 8 };
 
@@ -62,11 +63,8 @@ static char *read_source(const char *path)
 {
     bool is_inline = strcmp(path, "-") == 0;
 
-    if (is_inline && !nbdkit_stdio_safe()) {
-        nbdkit_error("script=- reads the script from standard input, which the client uses (-s): "
-                     "save the script in a file");
+    if (is_inline && input_check("script") == -1)
         return NULL;
-    }
     FILE *file = is_inline ? stdin : fopen(path, "re");
     char *text = file == NULL ? NULL : malloc(SOURCE_BYTES_MAX);
     size_t length = text == NULL ? 0 : fread(text, 1, SOURCE_BYTES_MAX - 1, file);

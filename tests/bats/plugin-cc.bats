@@ -212,8 +212,9 @@ EOT
     cp "$TESTS"/../include/*.h "head ers"
     echo '#define MARK 1' >>"head ers/nbdkit-plugin.h"
     cc -std=gnu11 -D_GNU_SOURCE -fvisibility=hidden -DNBDLAB_VERSION='"test"' -DCOMPILER='"cc"' \
-        "-DINCLUDE_FOLDER=\"$DIR/head ers\"" -I "$TESTS/../include" -fPIC -shared \
-        -o own/nbdkit-cc-plugin.so "$TESTS"/../plugins/cc/*.c
+        "-DINCLUDE_FOLDER=\"$DIR/head ers\"" -I "$TESTS/../include" \
+        -iquote "$TESTS/../plugins/shared" -fPIC -shared -o own/nbdkit-cc-plugin.so \
+        "$TESTS"/../plugins/cc/*.c "$TESTS/../plugins/shared/input.c"
     cat >>disk.c <<'EOT'
 #ifndef MARK
 #error wrong header

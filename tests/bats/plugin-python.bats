@@ -598,15 +598,16 @@ EOT
     local busy=3
     [ -z "${SANITIZE:-}" ] || busy=0
     script <<EOT
-import nbdkit, threading, time
+import threading
 def spin():
     while True: pass
 for _ in range($busy): threading.Thread(target=spin, daemon=True).start()
-time.sleep(0.05)
+# Long, and in C: the others ask for the lock meanwhile, so that one has it as soon as this returns.
+def get_ready(): sum(range(3000000))
 def after_fork(): assert threading.active_count() == 1
 EOT
     for _ in 1 2 3 4 5; do
-        timeout "$BOUND_S" "$NBDLAB" -U "$SOCK" -P "$PIDFILE" python disk.py 2>>"$LOG"
+        timeout -s KILL "$BOUND_S" "$NBDLAB" -U "$SOCK" -P "$PIDFILE" python disk.py 2>>"$LOG"
         wait_for [ -s "$PIDFILE" ]
         SERVER=$(cat "$PIDFILE")
         STARTED+=("$SERVER")

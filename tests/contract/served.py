@@ -19,6 +19,12 @@ TOLD, GATE, ERRNO, DATA, HOLE, ZERO, SIZE = [
     kib << 10 for kib in (64, 128, 256, 384, 512, 768, 1024)]
 
 
+def expect(client, cookie, error, what):
+    """The client's next reply is this one."""
+    reply = client.reply()
+    same((reply.cookie, reply.error), (cookie, error), what)
+
+
 class Disk(Server):
     """Served once entered; `when` and `do` tell it what to do."""
 
