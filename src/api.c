@@ -138,8 +138,8 @@ int nbdkit_nanosleep(unsigned sec, unsigned nsec)
 
 const char *nbdkit_export_name(void)
 {
-    if (current_conn && current_conn->export.name)
-        return current_conn->export.name;
+    if (current_conn && current_conn->export.lent_name)
+        return current_conn->export.lent_name;
     log_error("nbdkit_export_name: no export is chosen in this phase");
     errno = EINVAL;
     return NULL;

@@ -38,6 +38,7 @@ struct conn_export {
     void *handle;         /* NULL: no export is open */
     char *requested_name; /* as the client named it */
     char *name;           /* as the plugin knows it: "" is resolved to the default export's name */
+    char *lent_name;      /* the same, for a plugin that may change it in place */
     uint64_t size_bytes;
     uint32_t block_minimum; /* bytes; block_minimum 0 means that the plugin did not say */
     uint32_t block_preferred;
@@ -74,6 +75,7 @@ struct conn {
     bool has_structured_replies; /* or extended ones: replies in chunks */
     bool has_extended_headers;
     _Atomic bool has_extents_failed; /* for a read: not worth asking again */
+    _Atomic bool has_zero_failed;    /* zeroes were written instead */
     char *meta_export; /* the export for which base:allocation was selected, or NULL */
 
     struct intern intern;

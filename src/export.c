@@ -252,7 +252,8 @@ static int call_open(struct conn *conn, const char *name)
     }
     conn->export.requested_name = strdup(name);
     conn->export.name = strdup(real_name);
-    if (!conn->export.requested_name || !conn->export.name) {
+    conn->export.lent_name = strdup(real_name);
+    if (!conn->export.requested_name || !conn->export.name || !conn->export.lent_name) {
         log_error("cannot open an export: %m");
         return -1;
     }
@@ -269,6 +270,7 @@ static void forget_export(struct conn *conn)
 {
     free(conn->export.requested_name);
     free(conn->export.name);
+    free(conn->export.lent_name);
     memset(&conn->export, 0, sizeof conn->export);
 }
 

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "api_log.h"
 #include "cleanup.h"
@@ -29,8 +30,6 @@ enum { SPARSE_EXTENTS_MAX = 4 * SPARSE_PIECES_MAX };
 
 /* Each may cost a process: a block status of more pieces is answered in part. */
 enum { EXTENTS_CALLS_MAX = 64 };
-
-static const unsigned char zeroes[IO_STEP_BYTES];
 
 static void leave_plugin(struct conn **conn)
 {
@@ -220,19 +219,30 @@ static int next_turn(struct conn *conn)
     return conn_get_state(conn) < CONN_CLOSING ? 0 : ESHUTDOWN;
 }
 
+/* Each call gets zeroes of its own: a plugin may change a buffer in place, and leave it so. */
+static int write_step(struct conn *conn, struct io_range step, void *zeroes, bool is_fua)
+{
+    memset(zeroes, 0, step.count);
+    return to_error(plugin_get_table()->pwrite(conn->export.handle, zeroes, (uint32_t)step.count,
+                                               step.offset, native_fua(conn, is_fua)));
+}
+
 static int write_zeroes(struct conn *conn, struct io_range range, bool is_fua)
 {
-    for (;;) {
-        uint32_t step = next_step(conn, range.count);
-        int error = to_error(plugin_get_table()->pwrite(conn->export.handle, zeroes, step,
-                                                        range.offset, native_fua(conn, is_fua)));
-        range.offset += step;
-        range.count -= step;
+    uint32_t buffer_bytes = next_step(conn, range.count);
+    void *zeroes = spares_take(&conn->spares, buffer_bytes);
+    int error = zeroes ? 0 : ENOMEM;
+
+    while (!error && range.count > 0) {
+        struct io_range step = { range.offset, next_step(conn, range.count) };
+        error = write_step(conn, step, zeroes, is_fua);
+        range.offset += step.count;
+        range.count -= step.count;
         if (!error && range.count > 0)
             error = next_turn(conn);
-        if (error || range.count == 0)
-            return error;
     }
+    spares_give(&conn->spares, zeroes, buffer_bytes);
+    return error;
 }
 
 static int call_zero(struct conn *conn, struct io_range range, struct io_zero_flags flags)
@@ -255,9 +265,12 @@ static int zero_piece(struct conn *conn, struct io_range piece, struct io_zero_f
     int error = call_zero(conn, piece, flags);
 
     /* Writing zeroes is no faster than a write, so never what a fast zero wants. */
-    if (is_unsupported(error))
-        error = flags.is_fast ? ENOTSUP : write_zeroes(conn, piece, flags.is_fua);
-    return error;
+    if (!is_unsupported(error))
+        return error;
+    if (flags.is_fast)
+        return ENOTSUP;
+    atomic_store_explicit(&conn->has_zero_failed, true, memory_order_relaxed);
+    return write_zeroes(conn, piece, flags.is_fua);
 }
 
 int io_zero(struct conn *conn, struct io_range range, struct io_zero_flags flags)

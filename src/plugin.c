@@ -217,7 +217,9 @@ int plugin_configure_key(const char *key, const char *value)
         return -1;
     }
     DEBUG_LOG(DEBUG_CONTROLPATH, "config %s=%s", key, value);
-    return plugin.table.config(key, value) < 0 ? -1 : 0;
+    /* Not a literal: what is lent to a plugin may be changed in place. */
+    key = nbdkit_strdup_intern(key);
+    return !key || plugin.table.config(key, value) < 0 ? -1 : 0;
 }
 
 int plugin_configure(const char *parameter, bool is_first)
@@ -225,7 +227,7 @@ int plugin_configure(const char *parameter, bool is_first)
     size_t length = key_length(parameter);
 
     if (length > 0) {
-        const char *key = api_intern(strndup(parameter, length));
+        CLEANUP_FREE char *key = strndup(parameter, length);
         return key ? plugin_configure_key(key, parameter + length + 1) : -1;
     }
     if (plugin.table.magic_config_key)

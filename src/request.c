@@ -187,9 +187,17 @@ static int read_filter(struct conn *conn, struct request *request)
     return got;
 }
 
-/* Bytes that the request will hold until it is answered. */
-static uint64_t find_memory(const struct request *request)
+/* Will zeroes be written for want of a better way, as far as is known? */
+static bool must_write_zeroes(const struct conn *conn)
 {
+    return !conn->export.can_zero ||
+           atomic_load_explicit(&conn->has_zero_failed, memory_order_relaxed);
+}
+
+/* Bytes that the request will hold until it is answered. */
+static uint64_t find_memory(const struct conn *conn, const struct request *request)
+{
+    uint64_t step = request->count < IO_STEP_BYTES ? request->count : IO_STEP_BYTES;
     uint64_t extents = request->count < EXTENTS_MAX ? request->count : EXTENTS_MAX;
 
     switch (request->type) {
@@ -199,7 +207,9 @@ static uint64_t find_memory(const struct request *request)
     case NBD_CMD_BLOCK_STATUS:
         return extents * (sizeof(struct extent) + sizeof(struct wire_extended_extent));
     case NBD_CMD_CACHE:
-        return request->count < IO_STEP_BYTES ? request->count : IO_STEP_BYTES;
+        return step;
+    case NBD_CMD_WRITE_ZEROES:
+        return must_write_zeroes(conn) ? step : 0;
     default:
         return 0;
     }
@@ -207,14 +217,15 @@ static uint64_t find_memory(const struct request *request)
 
 static bool is_small_transfer(const struct request *request)
 {
-    return (request->type == NBD_CMD_READ || request->type == NBD_CMD_WRITE) &&
+    return (request->type == NBD_CMD_READ || request->type == NBD_CMD_WRITE ||
+            request->type == NBD_CMD_WRITE_ZEROES) &&
            request->count <= REQUEST_SMALL_BYTES;
 }
 
 /* Waits until there is memory for the request. Returns 0 or an errno value. */
 static int reserve_memory(struct conn *conn, struct request *request)
 {
-    uint64_t bytes = find_memory(request);
+    uint64_t bytes = find_memory(conn, request);
 
     if (budget_take(&conn->memory, bytes) < 0)
         return refuse(request, ESHUTDOWN, "the server is ending this connection");
@@ -253,7 +264,7 @@ static int read_body(struct conn *conn, struct request *request)
         got = read_filter(conn, request);
     if (!request->error)
         request->error = check_range(conn, request);
-    request->is_small = find_memory(request) == 0 || is_small_transfer(request);
+    request->is_small = find_memory(conn, request) == 0 || is_small_transfer(request);
     if (!request->error && !request->is_small)
         request->error = reserve_memory(conn, request);
     if (!request->error && request->type == NBD_CMD_WRITE)
@@ -368,7 +379,7 @@ bool request_is_at_hand(struct conn *conn)
     unpack_header(conn, &wire, &request);
     if (!is_payload_at_hand(conn, &request, length - header_length))
         return false;
-    return find_memory(&request) == 0 || is_small_transfer(&request);
+    return find_memory(conn, &request) == 0 || is_small_transfer(&request);
 }
 
 static int end_without_request(struct conn *conn, int got)

@@ -105,6 +105,57 @@ EOT
     stop
 }
 
+# The plugin is parallel, and one of two clients has it leave what it was lent as it has changed it.
+# bats test_tags=tls
+@test "what is lent to a plugin may be changed in place, and is nobody else's" {
+    serve "$(plugin cipher)" script key=value
+    py <<'EOT'
+import threading
+MIB = 1 << 20
+failures = []
+
+def use(export, start, byte):
+    client = ready(export=export)
+    data = bytes([byte]) * 1000
+    for _ in range(5):
+        same(client.errno(CMD_WRITE_ZEROES, start, 3 * MIB + 100), 0, "a long zero")
+        same(client.errno(CMD_WRITE, start + MIB, 100000, data=data * 100), 0, "a long write")
+        client.errno(CMD_WRITE_ZEROES, start + 2 * MIB, 512)
+        parts = []
+        client.send = parts.append
+        for number in range(40):
+            client.send_write(start + 2048 * number, data)
+            client.send_request(CMD_WRITE_ZEROES, start + 2048 * number + 1000, 500)
+        del client.send
+        client.send(b"".join(parts))
+        same([reply.error for reply in client.replies(80).values()], [0] * 80, "short ones")
+        same(client.errno(CMD_CACHE, start, 3 * MIB), 0, "cache")
+        expected = bytearray(3 * MIB + 100)
+        expected[MIB:MIB + 100000] = data * 100
+        for number in range(40):
+            expected[2048 * number:2048 * number + 1000] = data
+        same(client.read(start, len(expected)) == expected, True, "data of '%s'" % export)
+
+def run(*args):
+    try:
+        use(*args)
+    except BaseException as error:
+        failures.append(error)
+
+threads = [threading.Thread(target=run, args=args)
+           for args in (("careless", 0, 0x11), ("", 4 * MIB, 0x22))]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+same(failures, [], "failures")
+client = connect()
+client.enter()
+same(client.inform(OPT_INFO, "careless", INFO_NAME)[INFO_NAME], b"careless", "its name, told")
+EOT
+    stop
+}
+
 @test "capabilities are asked once per connection and cached" {
     serve_plugin full
     py <<'EOT'
