@@ -50,20 +50,29 @@ int ask_boolean(const char *method, const char *const *arguments, int if_missing
     return -1;
 }
 
-enum status_result ask_text(const struct call *call)
+/* Refuses what is no text of a bearable length. */
+static enum status_result check_text(const struct call *call)
 {
     const struct buf *output = call->output;
-    enum status_result result = call_run(call);
 
-    if (result != STATUS_OK)
-        return result;
     if (output->dropped > 0) {
-        call_fail(call->method, EIO, "printed more than %zu bytes", output->limit);
+        call_refuse(call, EIO, "printed more than %zu bytes", output->limit);
         return STATUS_ERROR;
     }
-    if (output->length > 0 && memchr(output->data, '\0', output->length) != NULL) {
-        call_fail(call->method, EIO, "printed a NUL byte: print text");
+    if (output->length > 0 && memchr(output->data, '\0', output->length)) {
+        call_refuse(call, EIO, "printed a NUL byte: print text");
         return STATUS_ERROR;
     }
     return STATUS_OK;
+}
+
+enum status_result ask_text(const struct call *call)
+{
+    BUF_GROWING(errors, CALL_ERRORS_MAX);
+    struct call with_errors = *call;
+
+    if (!call->errors)
+        with_errors.errors = &errors;
+    enum status_result result = call_run(&with_errors);
+    return result == STATUS_OK ? check_text(&with_errors) : result;
 }

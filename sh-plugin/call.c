@@ -22,21 +22,43 @@
 #include "text.h"
 #include "worker.h"
 
-#define ERRORS_MAX 65536 /* bytes of stderr that are kept */
 #define ARGV_MAX (PROGRAM_WORDS_MAX + 1 + CALL_ARGUMENTS_MAX + 1)
+
+/* errors: what the script wrote to stderr; or NULL. */
+__attribute__((format(printf, 4, 0))) static int fail_with_message(const char *method,
+                                                                   int errno_value,
+                                                                   const struct buf *errors,
+                                                                   const char *format, va_list args)
+{
+    CLEANUP_FREE char *message = NULL;
+    CLEANUP_FREE char *told = errors == NULL ? NULL : diagnose_quote_errors(errors);
+
+    if (vasprintf(&message, format, args) < 0)
+        message = NULL;
+    nbdkit_error("%s: %s: %s%s", program_get_name(), method,
+                 message == NULL ? "no memory" : message, told == NULL ? "" : told);
+    nbdkit_set_error(errno_value);
+    errno = errno_value;
+    return -1;
+}
 
 int call_fail(const char *method, int errno_value, const char *format, ...)
 {
-    CLEANUP_FREE char *message = NULL;
     va_list args;
 
     va_start(args, format);
-    if (vasprintf(&message, format, args) < 0)
-        message = NULL;
+    fail_with_message(method, errno_value, NULL, format, args);
     va_end(args);
-    nbdkit_error("%s: %s: %s", program_get_name(), method, message == NULL ? "no memory" : message);
-    nbdkit_set_error(errno_value);
-    errno = errno_value;
+    return -1;
+}
+
+int call_refuse(const struct call *call, int errno_value, const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    fail_with_message(call->method, errno_value, call->errors, format, args);
+    va_end(args);
     return -1;
 }
 
@@ -71,7 +93,7 @@ static enum status_result fail_by_status(const struct diagnose_report *report, s
 {
     int named = parse_find_errno(report->errors->data, report->errors->length);
 
-    diagnose_log_failure(report, status);
+    diagnose_log_failure(report);
     return fail_with(named == 0 ? status.default_errno : named);
 }
 
@@ -134,16 +156,17 @@ enum status_result call_run(const struct call *call)
 {
     const char *argv[ARGV_MAX];
     size_t words = program_get_words(call->method, argv);
-    BUF_GROWING(errors, ERRORS_MAX);
+    BUF_GROWING(unwanted, CALL_ERRORS_MAX);
+    struct buf *errors = call->errors == NULL ? &unwanted : call->errors;
     struct spawn_end end = { 0 };
-    struct diagnose_report report = { call->method, call->output, &errors, &end };
+    struct diagnose_report report = { call->method, call->output, errors, &end };
     struct spawn_job job = {
         .argv = argv,
         .environment = lifetime_get_environment(),
         .input = call->input,
         .input_length = call->input_length,
         .output = call->output,
-        .errors = &errors,
+        .errors = errors,
     };
 
     if (words == 0)

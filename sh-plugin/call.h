@@ -13,6 +13,7 @@
 #include "status.h"
 
 #define CALL_ARGUMENTS_MAX 4
+#define CALL_ERRORS_MAX 65536 /* bytes of stderr that are kept */
 
 /* The arguments of a call; NULL for none. */
 #define CALL_ARGUMENTS(...) ((const char *const[]){ __VA_ARGS__, NULL })
@@ -23,6 +24,7 @@ struct call {
     const void *input;            /* NULL: the script's stdin is /dev/null */
     size_t input_length;          /* bytes */
     struct buf *output;           /* takes what the script prints */
+    struct buf *errors;           /* takes what it writes to stderr, for call_refuse; may be NULL */
     bool is_boolean;              /* exit status 3 is an answer */
     const char *missing_hint;     /* if not NULL, it is an error that there is no such method */
     int missing_errno;            /* of that error; 0 is EIO */
@@ -45,6 +47,14 @@ enum status_result call_run(const struct call *call);
  * error, and errno. Returns -1.
  */
 int call_fail(const char *method, int errno_value, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/*
+ * Does the same where a call that succeeded is refused for what it printed: the
+ * message ends with what the script wrote to stderr, which is where a pipe whose
+ * last command succeeded tells of the others.
+ */
+int call_refuse(const struct call *call, int errno_value, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
 /* Asks the server for what an exit status asks for: to shut down, or to disconnect the client. */

@@ -27,17 +27,16 @@
 #include "text.h"
 
 /* Fails because of what the method printed. Returns -1. */
-static int fail_with_output(const char *method, struct buf *output, const char *problem,
-                            const char *remedy)
+static int fail_with_output(const struct call *call, const char *problem, const char *remedy)
 {
-    CLEANUP_FREE char *shown = text_join_lines(buf_get_text(output), output->length);
+    CLEANUP_FREE char *shown = text_join_lines(buf_get_text(call->output), call->output->length);
 
-    if (shown == NULL || *shown == '\0')
-        return call_fail(method, EIO,
-                         "printed nothing: %s; or, if the script has no such method, let it "
-                         "exit with 2 (*) exit 2 ;;)",
-                         remedy);
-    return call_fail(method, EIO, "printed '%.200s', which %s: %s", shown, problem, remedy);
+    if (!shown || !*shown)
+        return call_refuse(call, EIO,
+                           "printed nothing: %s; or, if the script has no such method, let it "
+                           "exit with 2 (*) exit 2 ;;)",
+                           remedy);
+    return call_refuse(call, EIO, "printed '%.200s', which %s: %s", shown, problem, remedy);
 }
 
 int64_t methods_get_size(void *handle)
@@ -45,6 +44,7 @@ int64_t methods_get_size(void *handle)
     static const char remedy[] = "print the size of the disk in bytes, or with a unit such as 10M";
     struct connection *connection = handle;
     BUF_GROWING(output, ASK_TEXT_MAX);
+    BUF_GROWING(errors, CALL_ERRORS_MAX);
     int64_t size;
 
     if (connection->size_bytes != CONNECTION_NOT_ASKED)
@@ -53,41 +53,38 @@ int64_t methods_get_size(void *handle)
         .method = "get_size",
         .arguments = CALL_ARGUMENTS(connection->handle),
         .output = &output,
+        .errors = &errors,
         .missing_hint = "a disk needs it: print its size, for example 'echo 10M'",
     };
     if (ask_text(&call) != STATUS_OK)
         return -1;
     const char *problem = parse_read_size(buf_get_text(&output), &size);
     if (problem != NULL)
-        return fail_with_output("get_size", &output, problem, remedy);
+        return fail_with_output(&call, problem, remedy);
     return connection->size_bytes = size;
-}
-
-/* Asks a question about the disk that the script need not answer. */
-static enum status_result ask_about(const struct connection *connection, const char *method,
-                                    struct buf *output)
-{
-    return ask_text(&(struct call){
-        .method = method,
-        .arguments = CALL_ARGUMENTS(connection->handle),
-        .output = output,
-    });
 }
 
 int methods_block_size(void *handle, uint32_t *minimum, uint32_t *preferred, uint32_t *maximum)
 {
     struct connection *connection = handle;
     BUF_GROWING(output, ASK_TEXT_MAX);
+    BUF_GROWING(errors, CALL_ERRORS_MAX);
     uint32_t sizes[3] = { 0, 0, 0 };
+    struct call call = {
+        .method = "block_size",
+        .arguments = CALL_ARGUMENTS(connection->handle),
+        .output = &output,
+        .errors = &errors,
+    };
 
-    enum status_result result = ask_about(connection, "block_size", &output);
+    enum status_result result = ask_text(&call);
     if (result == STATUS_ERROR)
         return -1;
     if (result == STATUS_OK) {
         CLEANUP_FREE char *copy = strdup(buf_get_text(&output));
         const char *problem = copy == NULL ? "is too long" : parse_read_block_sizes(copy, sizes);
         if (problem != NULL)
-            return fail_with_output("block_size", &output, problem,
+            return fail_with_output(&call, problem,
                                     "print the minimum, the preferred and the maximum size");
     }
     *minimum = sizes[0];
@@ -98,9 +95,15 @@ int methods_block_size(void *handle, uint32_t *minimum, uint32_t *preferred, uin
 
 const char *methods_export_description(void *handle)
 {
+    struct connection *connection = handle;
     BUF_GROWING(output, ASK_TEXT_MAX);
+    struct call call = {
+        .method = "export_description",
+        .arguments = CALL_ARGUMENTS(connection->handle),
+        .output = &output,
+    };
 
-    if (ask_about(handle, "export_description", &output) != STATUS_OK)
+    if (ask_text(&call) != STATUS_OK)
         return NULL;
     buf_drop_newline(&output);
     return nbdkit_strdup_intern(buf_get_text(&output));
@@ -212,16 +215,22 @@ static int ask_degree(const struct connection *connection, const char *question,
 {
     static const char *const words[] = { "none", "emulate", "native", NULL };
     BUF_GROWING(output, ASK_TEXT_MAX);
+    BUF_GROWING(errors, CALL_ERRORS_MAX);
+    struct call call = {
+        .method = question,
+        .arguments = CALL_ARGUMENTS(connection->handle),
+        .output = &output,
+        .errors = &errors,
+    };
 
-    enum status_result result = ask_about(connection, question, &output);
+    enum status_result result = ask_text(&call);
     if (result == STATUS_MISSING)
         return if_missing;
     if (result != STATUS_OK)
         return -1;
     int degree = parse_find_word(buf_get_text(&output), words);
     return degree >= 0 ? degree
-                       : fail_with_output(question, &output, "is not known",
-                                          "print none, emulate or native");
+                       : fail_with_output(&call, "is not known", "print none, emulate or native");
 }
 
 /* By default FUA is done by a flush, where there is one. */

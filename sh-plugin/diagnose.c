@@ -19,7 +19,8 @@
 #include "program.h"
 #include "text.h"
 
-#define HOW_MAX 64 /* bytes, how a script ended in words */
+#define HOW_MAX 128      /* bytes, how a script ended in words */
+#define SHELL_SIGNAL 128 /* and a signal's number: the status of a command that it killed */
 
 static const char *get_text(const char *joined)
 {
@@ -37,22 +38,50 @@ static const char *get_signal_name(int number, char name[HOW_MAX])
     return name;
 }
 
+/* What an exit status says beside its number: to us, or by the habit of shells. NULL: nothing. */
+static const char *get_meaning(int number, char text[HOW_MAX])
+{
+    static const char *const meanings[] = {
+        [4] = "shut down",
+        [5] = "shut down",
+        [6] = "disconnect at once",
+        [7] = "disconnect",
+        [8] = "disconnect",
+        [124] = "of timeout(1): a command took too long",
+        [126] = "a command could not be executed",
+        [127] = "a command was not found",
+        [SHELL_SIGNAL + SIGPIPE] = "a reader closed the pipe: SIGPIPE, with pipefail",
+    };
+
+    if (number < (int)(sizeof meanings / sizeof *meanings) && meanings[number])
+        return meanings[number];
+    if (number <= SHELL_SIGNAL || !sigabbrev_np(number - SHELL_SIGNAL))
+        return NULL;
+    snprintf(text, HOW_MAX, "a command was killed by SIG%.40s",
+             sigabbrev_np(number - SHELL_SIGNAL));
+    return text;
+}
+
 /* How the script ended, for a message. */
 static void describe_end(int wait_status, char how[HOW_MAX])
 {
-    static const char *const meanings[STATUS_MAX_KNOWN + 1] = {
-        [4] = " (shut down)",  [5] = " (shut down)",  [6] = " (disconnect at once)",
-        [7] = " (disconnect)", [8] = " (disconnect)",
-    };
-    char name[HOW_MAX];
+    char text[HOW_MAX];
 
     if (WIFSIGNALED(wait_status)) {
-        snprintf(how, HOW_MAX, "killed by %.40s", get_signal_name(WTERMSIG(wait_status), name));
+        snprintf(how, HOW_MAX, "killed by %.40s", get_signal_name(WTERMSIG(wait_status), text));
         return;
     }
     int number = WEXITSTATUS(wait_status);
-    const char *meaning = number <= STATUS_MAX_KNOWN ? meanings[number] : NULL;
-    snprintf(how, HOW_MAX, "exit status %d%s", number, meaning == NULL ? "" : meaning);
+    const char *meaning = get_meaning(number, text);
+    snprintf(how, HOW_MAX, meaning ? "exit status %d (%.90s)" : "exit status %d", number, meaning);
+}
+
+/* Does how the script ended belong into a message that has its stderr? */
+static bool is_end_worth_telling(int wait_status)
+{
+    char text[HOW_MAX];
+
+    return WIFSIGNALED(wait_status) || get_meaning(WEXITSTATUS(wait_status), text);
 }
 
 void diagnose_trace_call(const struct diagnose_report *report, const char *const *argv)
@@ -71,6 +100,16 @@ void diagnose_trace_call(const struct diagnose_report *report, const char *const
     }
 }
 
+char *diagnose_quote_errors(const struct buf *errors)
+{
+    CLEANUP_FREE char *joined = text_join_lines(errors->data, errors->length);
+    char *quoted;
+
+    if (!joined || !*joined || asprintf(&quoted, "; its stderr: %s", joined) < 0)
+        return NULL;
+    return quoted;
+}
+
 /* The errno of a call that was ended for this cause. */
 static int get_cut_errno(enum limits_cause cause)
 {
@@ -82,17 +121,20 @@ int diagnose_log_cut(const struct diagnose_report *report)
     bool is_timeout = report->end->cut == LIMITS_TIMEOUT;
     const char *limit = is_timeout ? "(sh.timeout)" : "of the server's stop (sh.grace)";
     double seconds = is_timeout ? limits_get_timeout_seconds() : limits_get_grace_seconds();
+    CLEANUP_FREE char *quoted = diagnose_quote_errors(report->errors);
+    const char *told = quoted ? quoted : "";
 
     if (report->end->cut == LIMITS_SURPLUS)
-        nbdkit_error("%s: %s printed more than 64 MiB too much, and went on: killed",
-                     program_get_name(), report->method);
+        nbdkit_error("%s: %s printed more than 64 MiB too much, and went on: killed; if it is dd: "
+                     "iflag=count_bytes,skip_bytes%s",
+                     program_get_name(), report->method, told);
     else if (report->end->is_cut_by_child)
         nbdkit_error("%s: %s ended, but a background process that kept its stdout or stderr open "
-                     "did not within %g seconds %s: killed; redirect both (>/dev/null 2>&1 &)",
-                     program_get_name(), report->method, seconds, limit);
+                     "did not within %g seconds %s: killed; redirect both (>/dev/null 2>&1 &)%s",
+                     program_get_name(), report->method, seconds, limit, told);
     else
-        nbdkit_error("%s: %s did not end within %g seconds %s: killed", program_get_name(),
-                     report->method, seconds, limit);
+        nbdkit_error("%s: %s did not end within %g seconds %s: killed%s", program_get_name(),
+                     report->method, seconds, limit, told);
     return get_cut_errno(report->end->cut);
 }
 
@@ -110,7 +152,7 @@ static bool has_errno_on_stdout(const struct diagnose_report *report)
            parse_find_errno(report->errors->data, report->errors->length) == 0;
 }
 
-void diagnose_log_failure(const struct diagnose_report *report, struct status status)
+void diagnose_log_failure(const struct diagnose_report *report)
 {
     const struct buf *errors = report->errors;
     const char *hint = has_errno_on_stdout(report)
@@ -118,17 +160,16 @@ void diagnose_log_failure(const struct diagnose_report *report, struct status st
                              "stderr (echo EIO >&2)"
                            : "";
     char how[HOW_MAX];
-    bool is_killed = WIFSIGNALED(report->end->wait_status);
-    bool is_asked_for = status.effect != STATUS_EFFECT_NONE;
+    bool is_telling = is_end_worth_telling(report->end->wait_status);
 
     describe_end(report->end->wait_status, how);
     if (errors->length == 0) {
         nbdkit_error("%s: %s: %s%s%s", program_get_name(), report->method, how,
-                     is_killed || is_asked_for ? "" : " and no message on stderr", hint);
+                     is_telling ? "" : " and no message on stderr", hint);
         return;
     }
     CLEANUP_FREE char *joined = text_join_lines(errors->data, errors->length);
-    if (is_killed || is_asked_for)
+    if (is_telling)
         nbdkit_error("%s: %s: %s: %s%s", program_get_name(), report->method, how, get_text(joined),
                      hint);
     else
@@ -137,19 +178,19 @@ void diagnose_log_failure(const struct diagnose_report *report, struct status st
 
 void diagnose_log_false(const struct diagnose_report *report)
 {
+    CLEANUP_FREE char *quoted = diagnose_quote_errors(report->errors);
+
     nbdkit_error("%s: %s: exit status 3 means false, but this method is no question: exit with "
-                 "0 for success, or with 1 for an error",
-                 program_get_name(), report->method);
+                 "0 for success, or with 1 for an error%s",
+                 program_get_name(), report->method, quoted ? quoted : "");
 }
 
 void diagnose_log_missing(const struct diagnose_report *report, const char *hint)
 {
-    const struct buf *errors = report->errors;
-    CLEANUP_FREE char *joined = text_join_lines(errors->data, errors->length);
+    CLEANUP_FREE char *quoted = diagnose_quote_errors(report->errors);
 
-    nbdkit_error("%s: %s: there is no such method (exit status 2), but %s%s%s", program_get_name(),
-                 report->method, hint, errors->length == 0 ? "" : "; its stderr: ",
-                 errors->length == 0 ? "" : get_text(joined));
+    nbdkit_error("%s: %s: there is no such method (exit status 2), but %s%s", program_get_name(),
+                 report->method, hint, quoted ? quoted : "");
 }
 
 void diagnose_log_complaint(const struct diagnose_report *report)

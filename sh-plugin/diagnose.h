@@ -21,6 +21,9 @@ struct diagnose_report {
 /* The -v line of a call, and what it wrote to stderr though it succeeded. */
 void diagnose_trace_call(const struct diagnose_report *report, const char *const *argv);
 
+/* The end of a message that quotes stderr, for free(3); NULL if there is nothing to quote. */
+char *diagnose_quote_errors(const struct buf *errors);
+
 /* Logs that the call was ended by sh.timeout or by the server's stop. Returns its errno. */
 int diagnose_log_cut(const struct diagnose_report *report);
 
@@ -28,7 +31,7 @@ int diagnose_log_cut(const struct diagnose_report *report);
 void diagnose_log_exec(const char *method, int errno_value);
 
 /* Logs that a call ended with an error status, or by a signal. */
-void diagnose_log_failure(const struct diagnose_report *report, struct status status);
+void diagnose_log_failure(const struct diagnose_report *report);
 
 /* Logs exit status 3 from a method that is not a question. */
 void diagnose_log_false(const struct diagnose_report *report);

@@ -21,21 +21,23 @@
 #define EXTENTS_MAX (1024 * 1024) /* more are ignored, as the server does */
 
 /* Fails because of the current line. Returns -1. */
-static int fail_at_line(const struct parse_lines *lines, const char *problem, uint64_t offset)
+static int fail_at_line(const struct call *call, const struct parse_lines *lines,
+                        const char *problem, uint64_t offset)
 {
     CLEANUP_FREE char *shown = text_join_lines(lines->line, strlen(lines->line));
 
-    return call_fail("extents", EIO, "line %zu, '%.200s', %s %" PRIu64, lines->number,
-                     shown == NULL ? "" : shown, problem, offset);
+    return call_refuse(call, EIO, "line %zu, '%.200s', %s %" PRIu64, lines->number,
+                       shown == NULL ? "" : shown, problem, offset);
 }
 
 /*
- * Adds the extents of text, cut to the bytes from start up to end. Returns for
+ * Adds the extents that the call printed, cut to the bytes from start up to end. Returns for
  * how many bytes from start on there are any, or -1.
  */
-static int64_t add_extents(char *text, uint64_t start, uint64_t end, struct nbdkit_extents *extents)
+static int64_t add_extents(const struct call *call, uint64_t start, uint64_t end,
+                           struct nbdkit_extents *extents)
 {
-    struct parse_lines lines = { .next = text };
+    struct parse_lines lines = { .next = buf_get_text(call->output) };
     struct parse_extent extent;
     uint64_t reached = start; /* where the next extent has to begin; the first may begin before */
     uint64_t told = start;
@@ -45,10 +47,10 @@ static int64_t add_extents(char *text, uint64_t start, uint64_t end, struct nbdk
 
     for (; (result = parse_next_extent(&lines, &extent)) > 0; is_first = false) {
         if (is_first && extent.offset > start)
-            return fail_at_line(&lines, "begins beyond the request: begin at or before byte",
+            return fail_at_line(call, &lines, "begins beyond the request: begin at or before byte",
                                 start);
         if (!is_first && extent.offset != reached)
-            return fail_at_line(&lines, "does not follow the line before, which ends at byte",
+            return fail_at_line(call, &lines, "does not follow the line before, which ends at byte",
                                 reached);
         reached = extent.offset + extent.length;
         if (reached <= start || extent.offset >= end || count++ >= EXTENTS_MAX)
@@ -60,15 +62,15 @@ static int64_t add_extents(char *text, uint64_t start, uint64_t end, struct nbdk
             return -1;
     }
     if (result < 0)
-        return fail_at_line(&lines,
+        return fail_at_line(call, &lines,
                             "is not 'OFFSET LENGTH [TYPE]', where TYPE is a number, hole, "
                             "zero or hole,zero; the request begins at byte",
                             start);
     if (reached <= start)
-        return call_fail("extents", EIO,
-                         "no line covers byte %" PRIu64 ", where the request "
-                         "begins: print extents from there on",
-                         start);
+        return call_refuse(call, EIO,
+                           "no line covers byte %" PRIu64 ", where the request begins: print "
+                           "extents from there on",
+                           start);
     return (int64_t)(told - start);
 }
 
@@ -77,15 +79,16 @@ int64_t script_extents(const struct connection *connection, uint32_t count, uint
 {
     struct script_range range = script_format_range(count, offset);
     BUF_GROWING(output, ASK_LIST_MAX);
-
+    BUF_GROWING(errors, CALL_ERRORS_MAX);
     struct call call = {
         .method = "extents",
         .arguments = CALL_ARGUMENTS(connection->handle, range.count, range.offset,
                                     flags & NBDKIT_FLAG_REQ_ONE ? "req_one" : ""),
         .output = &output,
+        .errors = &errors,
         .missing_hint = CALL_PROMISED_BY("can_extents"),
     };
     if (ask_text(&call) != STATUS_OK)
         return -1;
-    return add_extents(buf_get_text(&output), offset, offset + count, extents);
+    return add_extents(&call, offset, offset + count, extents);
 }

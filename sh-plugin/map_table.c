@@ -2,7 +2,7 @@
 /*
  * Makes a map out of what the script printed. Owns struct map; entered by the
  * thread that opens or closes the connection, and for look-ups by any. Calls
- * map_parse, fileio, text and call_fail.
+ * map_parse, fileio, text and call.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -12,13 +12,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "call.h"
 #include "cleanup.h"
 #include "map_table.h"
 #include "text.h"
 
 /* What is needed while the map is built. */
 struct builder {
+    const struct call *call;
     struct map *map;
     struct map_parse parse;
     struct fileio_options options;
@@ -31,8 +31,8 @@ static int fail_at_line(const struct builder *builder, int error, const char *pr
     const struct parse_lines *lines = &builder->parse.lines;
     CLEANUP_FREE char *shown = text_join_lines(lines->line, strlen(lines->line));
 
-    return call_fail("map", error, "line %zu, '%.200s': %s", lines->number,
-                     shown == NULL ? "" : shown, problem);
+    return call_refuse(builder->call, error, "line %zu, '%.200s': %s", lines->number,
+                       shown == NULL ? "" : shown, problem);
 }
 
 static int fail_without_memory(void)
@@ -162,7 +162,7 @@ static void forget_node(void *node)
     (void)node;
 }
 
-struct map *map_build(char *text, uint64_t disk_bytes, bool is_readonly)
+struct map *map_build(const struct call *call, uint64_t disk_bytes, bool is_readonly)
 {
     CLEANUP_FREE struct builder *builder = calloc(1, sizeof(*builder));
     struct map *map = calloc(1, sizeof(*map));
@@ -173,7 +173,8 @@ struct map *map_build(char *text, uint64_t disk_bytes, bool is_readonly)
         return NULL;
     }
     builder->map = map;
-    builder->parse.lines.next = text;
+    builder->call = call;
+    builder->parse.lines.next = buf_get_text(call->output);
     builder->parse.disk_bytes = disk_bytes;
     builder->options.is_readonly = is_readonly;
     builder->options.must_write = !is_readonly;

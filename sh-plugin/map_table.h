@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "call.h"
 #include "fileio.h"
 #include "map_parse.h"
 
@@ -35,11 +36,11 @@ struct map {
 };
 
 /*
- * Reads what the method printed for a disk of so many bytes, and opens the
- * files. Writes over the text. Returns the map, for map_free; or NULL after the
+ * Reads what the call of the method printed for a disk of so many bytes, and
+ * opens the files. Writes over the text. Returns the map, for map_free; or NULL after the
  * error was logged and nbdkit_set_error called.
  */
-struct map *map_build(char *text, uint64_t disk_bytes, bool is_readonly);
+struct map *map_build(const struct call *call, uint64_t disk_bytes, bool is_readonly);
 
 /* Closes the files. NULL is allowed. */
 void map_free(struct map *map);

@@ -74,8 +74,15 @@ int methods_thread_model(void)
     static const char *const models[] = { "serialize_connections", "serialize_all_requests",
                                           "serialize_requests", "parallel", NULL };
     BUF_GROWING(output, ASK_TEXT_MAX);
+    BUF_GROWING(errors, CALL_ERRORS_MAX);
+    struct call call = {
+        .method = "thread_model",
+        .arguments = CALL_ARGUMENTS(NULL),
+        .output = &output,
+        .errors = &errors,
+    };
 
-    enum status_result result = ask_for_text("thread_model", CALL_ARGUMENTS(NULL), &output);
+    enum status_result result = ask_text(&call);
     if (result == STATUS_ERROR)
         return -1;
     if (result == STATUS_MISSING)
@@ -85,14 +92,14 @@ int methods_thread_model(void)
         return model;
     CLEANUP_FREE char *shown = text_join_lines(buf_get_text(&output), output.length);
     if (shown == NULL || *shown == '\0')
-        call_fail("thread_model", EINVAL,
-                  "printed nothing, so serialize_all_requests is used: print a thread model, or, "
-                  "if the script has no such method, let it exit with 2 (*) exit 2 ;;)");
+        call_refuse(&call, EINVAL,
+                    "printed nothing, so serialize_all_requests is used: print a thread model, or, "
+                    "if the script has no such method, let it exit with 2 (*) exit 2 ;;)");
     else
-        call_fail("thread_model", EINVAL,
-                  "'%.200s' is not a thread model, so serialize_all_requests is used: print "
-                  "serialize_connections, serialize_all_requests, serialize_requests or parallel",
-                  shown);
+        call_refuse(&call, EINVAL,
+                    "'%.200s' is not a thread model, so serialize_all_requests is used: print "
+                    "serialize_connections, serialize_all_requests, serialize_requests or parallel",
+                    shown);
     return NBDKIT_THREAD_MODEL_SERIALIZE_ALL_REQUESTS;
 }
 
@@ -128,11 +135,17 @@ int methods_preconnect(int readonly)
 int methods_list_exports(int readonly, int is_tls, struct nbdkit_exports *exports)
 {
     BUF_GROWING(output, ASK_LIST_MAX);
+    BUF_GROWING(errors, CALL_ERRORS_MAX);
     struct parse_exports position;
     const char *name, *description;
 
-    enum status_result result = ask_for_text(
-        "list_exports", CALL_ARGUMENTS(get_bool_word(readonly), get_bool_word(is_tls)), &output);
+    struct call call = {
+        .method = "list_exports",
+        .arguments = CALL_ARGUMENTS(get_bool_word(readonly), get_bool_word(is_tls)),
+        .output = &output,
+        .errors = &errors,
+    };
+    enum status_result result = ask_text(&call);
     if (result == STATUS_MISSING)
         return nbdkit_use_default_export(exports);
     if (result != STATUS_OK)
@@ -140,7 +153,7 @@ int methods_list_exports(int readonly, int is_tls, struct nbdkit_exports *export
     parse_begin_exports(&position, buf_get_text(&output));
     while (parse_next_export(&position, &name, &description))
         if (nbdkit_add_export(exports, name, description) < 0)
-            return -1;
+            return call_refuse(&call, errno, "printed the export that is refused");
     return 0;
 }
 
@@ -188,8 +201,15 @@ static struct connection *make_connection(const char *handle, size_t length)
 static int open_map(struct connection *connection, int readonly)
 {
     BUF_GROWING(output, ASK_LIST_MAX);
+    BUF_GROWING(errors, CALL_ERRORS_MAX);
+    struct call call = {
+        .method = "map",
+        .arguments = CALL_ARGUMENTS(connection->handle),
+        .output = &output,
+        .errors = &errors,
+    };
 
-    enum status_result result = ask_for_text("map", CALL_ARGUMENTS(connection->handle), &output);
+    enum status_result result = ask_text(&call);
     if (result == STATUS_ERROR)
         return -1;
     /* A script that succeeds with methods that it has never heard of prints nothing. */
@@ -199,7 +219,7 @@ static int open_map(struct connection *connection, int readonly)
     int can_write = readonly ? 0 : methods_can_write(connection);
     if (size_bytes < 0 || can_write < 0)
         return -1;
-    connection->map = map_build(buf_get_text(&output), (uint64_t)size_bytes, !can_write);
+    connection->map = map_build(&call, (uint64_t)size_bytes, !can_write);
     return connection->map == NULL ? -1 : 0;
 }
 

@@ -40,10 +40,12 @@ int process_set_parameter(const char *key, const char *value)
 static int ask_model(void)
 {
     BUF_GROWING(output, ASK_TEXT_MAX);
+    BUF_GROWING(errors, CALL_ERRORS_MAX);
     struct call call = {
         .method = "process_model",
         .arguments = CALL_ARGUMENTS(NULL),
         .output = &output,
+        .errors = &errors,
     };
 
     enum status_result result = ask_text(&call);
@@ -54,13 +56,13 @@ static int ask_model(void)
         return model;
     CLEANUP_FREE char *shown = text_join_lines(buf_get_text(&output), output.length);
     if (shown == NULL || *shown == '\0')
-        call_fail("process_model", EINVAL,
-                  "printed nothing, so spawn is used: print spawn or worker, or, if the script has "
-                  "no such method, let it exit with 2 (*) exit 2 ;;)");
+        call_refuse(&call, EINVAL,
+                    "printed nothing, so spawn is used: print spawn or worker, or, if the script "
+                    "has no such method, let it exit with 2 (*) exit 2 ;;)");
     else
-        call_fail("process_model", EINVAL,
-                  "'%.200s' is not a process model, so spawn is used: print spawn or worker",
-                  shown);
+        call_refuse(&call, EINVAL,
+                    "'%.200s' is not a process model, so spawn is used: print spawn or worker",
+                    shown);
     return SPAWN;
 }
 

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #define NBDKIT_API_VERSION 2
 #include <nbdkit-plugin.h>
@@ -39,25 +40,51 @@ static const char *get_flag_words(uint32_t flags)
     return flags < sizeof(words) / sizeof(words[0]) && words[flags] != NULL ? words[flags] : "";
 }
 
+static bool has_text(const struct buf *buf, const char *text)
+{
+    return buf->length > 0 && memmem(buf->data, buf->length, text, strlen(text));
+}
+
+/*
+ * Is this what dd(1) prints whose numbers are of blocks? It is longer by a factor
+ * of the block size, unless the file is too short for that; or nothing, where
+ * the offset in blocks lies beyond the file's end.
+ */
+static bool has_counted_blocks(size_t printed, uint32_t count, const struct buf *errors)
+{
+    enum { SMALLEST_BLOCK = 512 };
+
+    if (printed < count)
+        return has_text(errors, "cannot skip");
+    return has_text(errors, "records out") ||
+           (printed % count == 0 && printed / count % SMALLEST_BLOCK == 0);
+}
+
 int script_pread(const struct connection *connection, void *buffer, uint32_t count, uint64_t offset)
 {
     struct script_range range = script_format_range(count, offset);
     struct buf output = BUF_OVER(buffer, count);
+    BUF_GROWING(errors, CALL_ERRORS_MAX);
     struct call call = {
         .method = "pread",
         .arguments = CALL_ARGUMENTS(connection->handle, range.count, range.offset),
         .output = &output,
+        .errors = &errors,
         .missing_hint = "a disk needs it: print $3 bytes of it from offset $4 on",
     };
 
     if (call_run(&call) != STATUS_OK)
         return -1;
-    if (output.length == count && output.dropped == 0)
+    size_t printed = output.length + output.dropped;
+    if (printed == count)
         return 0;
-    return call_fail("pread", EIO,
-                     "printed %zu bytes instead of %" PRIu32 ": print exactly the $3 bytes that "
-                     "are asked for, and nothing else",
-                     output.length + output.dropped, count);
+    return call_refuse(&call, EIO,
+                       "printed %zu bytes instead of %" PRIu32 ": print exactly the $3 bytes that "
+                       "are asked for, and nothing else%s",
+                       printed, count,
+                       has_counted_blocks(printed, count, &errors)
+                           ? "; dd counts blocks: iflag=count_bytes,skip_bytes"
+                           : "");
 }
 
 int script_pwrite(const struct connection *connection, const void *buffer, uint32_t count,

@@ -236,6 +236,84 @@ EOT
     stop
 }
 
+@test "whoever is refused for what it printed is quoted with its stderr, too" {
+    disk disk.sh <<'EOT'
+#!/bin/sh
+# The export's name is that of the method which goes wrong.
+[ "$1" = thread_model ] || [ "$1" = "$2" ] && {
+    { echo "curl: (7) no way to $1" >&2; false; } | sed 's/^/rubbish/'
+    [ "$1" = get_size ] || echo rubbish
+    exit 0
+}
+case $1 in
+    open) echo "$3" ;;
+    get_size) echo 1M ;;
+    pread) head -c $3 /dev/zero ;;
+    list_exports) echo "curl: (7) no way to list_exports" >&2; head -c 5000 /dev/zero | tr '\0' x ;;
+    can_extents | can_write) exit 0 ;;
+    *) exit 2 ;;
+esac
+EOT
+    serve sh "$DIR/disk.sh"
+    py <<'EOT'
+for method in "get_size", "block_size", "can_fua", "can_cache", "map":
+    client = connect()
+    client.greet()
+    assert client.refusal(OPT_GO, go_query(method)) & REP_ERROR_BIT
+    client.abort()
+same(ready(export="pread").errno(CMD_READ, 0, 512), EIO, "errno of the read")
+same(ready(meta=True, export="extents").errno(CMD_BLOCK_STATUS, 0, 512), EIO, "that of extents")
+client = connect()
+client.greet()
+assert client.refusal(OPT_LIST) & REP_ERROR_BIT
+client.abort()
+EOT
+    for method in thread_model get_size block_size can_fua can_cache map pread extents \
+        list_exports; do
+        grep -q "disk.sh: $method: .*; its stderr: curl: (7) no way to $method" "$LOG" ||
+            { echo "none for $method"; return 1; }
+    done
+    stop
+}
+
+@test "dd that counts blocks is told how to count bytes" {
+    truncate -s 1M "$DIR/image"
+    disk_with "    pread) dd if=$DIR/image skip=\$4 count=\$3 status=\$(
+        [ \$3 = 512 ] && echo none || echo noxfer) ;;"
+    serve sh "$DIR/disk.sh"
+    py <<'EOT'
+client = ready()
+for count, offset in (512, 0), (2048, 0), (1024, 65536):
+    same(client.errno(CMD_READ, offset, count), EIO, "errno of the read")
+EOT
+    same "$(grep -c 'dd counts blocks: iflag=count_bytes,skip_bytes' "$LOG")" 3
+    has "printed 262144 bytes instead of 512:"
+    has "printed 1048576 bytes instead of 2048:"
+    has "printed 0 bytes instead of 1024:"
+    stop
+}
+
+@test "the statuses that shells and timeout(1) give have their meaning beside them" {
+    disk_with '    pread) [ $at = 0 ] && exec head -c $3 /dev/zero
+        [ $at = 141 ] && echo "curl: (23) no reader" >&2
+        exit $at ;;'
+    serve sh "$DIR/disk.sh"
+    py <<'EOT'
+client = ready()
+for status in 124, 126, 127, 137, 141, 143, 193, 255:
+    same(client.errno(CMD_READ, status, 512), EIO, "errno with status %d" % status)
+EOT
+    has "pread: exit status 124 (of timeout(1): a command took too long)"
+    has "pread: exit status 126 (a command could not be executed)"
+    has "pread: exit status 127 (a command was not found)"
+    has "pread: exit status 137 (a command was killed by SIGKILL)"
+    has "exit status 141 (a reader closed the pipe: SIGPIPE, with pipefail): curl: (23) no reader"
+    has "pread: exit status 143 (a command was killed by SIGTERM)"
+    has "pread: exit status 193 and no message on stderr"
+    has "pread: exit status 255 and no message on stderr"
+    stop
+}
+
 @test "get_size that prints nothing, or something that is not a size, or is missing" {
     for size in ':' 'echo' 'echo lots' 'echo 1M of data' 'echo -1' 'echo 12Q' 'exit 2' 'exit 1' \
         'echo 99999999999999999999' 'head -c 100000 /dev/zero' "printf '1\n2\n'"; do

@@ -187,17 +187,35 @@ int64_t script_extents(const struct connection *connection, uint32_t count, uint
 
 /* Those for the server and for call.c. */
 
+__attribute__((format(printf, 2, 0))) static int fail(int errno_value, const char *format,
+                                                      va_list args)
+{
+    printf("# ");
+    vprintf(format, args);
+    putchar('\n');
+    errno = stand_ins_plugin_error = errno_value;
+    return -1;
+}
+
 int call_fail(const char *method, int errno_value, const char *format, ...)
 {
     va_list args;
 
     (void)method;
-    printf("# ");
     va_start(args, format);
-    vprintf(format, args);
+    fail(errno_value, format, args);
     va_end(args);
-    putchar('\n');
-    errno = stand_ins_plugin_error = errno_value;
+    return -1;
+}
+
+int call_refuse(const struct call *call, int errno_value, const char *format, ...)
+{
+    va_list args;
+
+    (void)call;
+    va_start(args, format);
+    fail(errno_value, format, args);
+    va_end(args);
     return -1;
 }
 

@@ -23,14 +23,22 @@ static int tests;
 static int failures;
 static char buffer[100];
 
+/* The map that a script prints. */
+static struct map *build(const char *table, uint64_t disk_bytes, bool is_readonly)
+{
+    BUF_GROWING(output, 0);
+
+    output.data = strdup(table);
+    output.length = output.capacity = strlen(table);
+    return map_build(&(struct call){ .method = "map", .output = &output }, disk_bytes, is_readonly);
+}
+
 static struct connection *make_connection(const char *table)
 {
     struct connection *connection = calloc(1, sizeof(*connection) + 1);
-    char *text = strdup(table);
 
     stand_ins_trace[0] = '\0';
-    connection->map = map_build(text, 1 << 30, false);
-    free(text);
+    connection->map = build(table, 1 << 30, false);
     stand_ins_trace[0] = '\0';
     return connection;
 }
@@ -66,18 +74,18 @@ static void fail_at(const char *entry, int error)
 
 static void test_opening(void)
 {
-    static char text[] = "0 10 file a\n20 10 file b 5\n30 10 file a 10\n40 10 script\n";
-    static char bad[] = "0 10 file a\n10 1 file b\n11 1 nonsense\n";
-    static char long_one[] = "0 1G file a 1\n";
+    static const char text[] = "0 10 file a\n20 10 file b 5\n30 10 file a 10\n40 10 script\n";
+    static const char bad[] = "0 10 file a\n10 1 file b\n11 1 nonsense\n";
+    static const char long_one[] = "0 1G file a 1\n";
 
-    struct map *map = map_build(text, 100, true);
+    struct map *map = build(text, 100, true);
     expect("a file is opened once, and read-only where the connection is", map == NULL, 0,
            "open a readonly; open b readonly");
     map_free(map);
     expect("and closed once", 0, 0, "close b; close a");
-    expect("after an error they are closed", map_build(bad, 100, false) == NULL ? -1 : 0, EINVAL,
+    expect("after an error they are closed", build(bad, 100, false) == NULL ? -1 : 0, EINVAL,
            "open a; open b; close b; close a");
-    expect("a range beyond the file's end", map_build(long_one, 1 << 30, false) == NULL ? -1 : 0,
+    expect("a range beyond the file's end", build(long_one, 1 << 30, false) == NULL ? -1 : 0,
            EINVAL, "open a; close a");
 }
 
