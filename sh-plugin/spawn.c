@@ -55,11 +55,25 @@ static void close_fd(int *fd)
     *fd = -1;
 }
 
+static size_t get_expected_output(const struct spawn_job *job)
+{
+    return job->output->is_callers ? job->output->limit : 0;
+}
+
 /* A larger pipe spares system calls; if the kernel refuses, the default will do. */
 static void enlarge_pipe(int fd, size_t expected)
 {
     if (expected > PIPE_DEFAULT_BYTES)
         fcntl(fd, F_SETPIPE_SZ, expected < PIPE_MAX_BYTES ? (int)expected : PIPE_MAX_BYTES);
+}
+
+/* Before the program uses them, or it would be woken for each part of what it reads or prints. */
+static void enlarge_pipes(const struct spawn_job *job, const struct spawn_started *started)
+{
+    size_t heading_length = job->heading == NULL ? 0 : strlen(job->heading);
+
+    enlarge_pipe(started->fds[INPUT], heading_length + job->input_length);
+    enlarge_pipe(started->fds[OUTPUT], get_expected_output(job));
 }
 
 /*
@@ -214,11 +228,6 @@ static int get_wait_ms(const struct child *child, int64_t now_ns)
                      : (int)((left + LIMITS_NANOSECONDS_PER_MS - 1) / LIMITS_NANOSECONDS_PER_MS);
 }
 
-static size_t get_expected_output(const struct spawn_job *job)
-{
-    return job->output->is_callers ? job->output->limit : 0;
-}
-
 static void handle_events(struct child *child)
 {
     const struct pollfd *events = child->poll;
@@ -283,8 +292,8 @@ static void wait_for_child(struct child *child)
     child->end->elapsed_ns = limits_read_clock() - child->start_ns;
 }
 
-void spawn_attend(const struct spawn_job *job, const struct spawn_started *started,
-                  int64_t start_ns, struct spawn_end *end)
+static void attend(const struct spawn_job *job, const struct spawn_started *started,
+                   int64_t start_ns, struct spawn_end *end)
 {
     struct child child = {
         .job = job,
@@ -301,8 +310,6 @@ void spawn_attend(const struct spawn_job *job, const struct spawn_started *start
     };
 
     *end = (struct spawn_end){ 0 };
-    enlarge_pipe(child.poll[INPUT].fd, child.heading_length + job->input_length);
-    enlarge_pipe(child.poll[OUTPUT].fd, get_expected_output(job));
     if (child.poll[INPUT].fd >= 0)
         feed_input(&child);
     if (child.poll[EXIT].fd >= 0)
@@ -314,6 +321,13 @@ void spawn_attend(const struct spawn_job *job, const struct spawn_started *start
         close_fd(&child.poll[i].fd);
 }
 
+void spawn_attend(const struct spawn_job *job, const struct spawn_started *started,
+                  int64_t start_ns, struct spawn_end *end)
+{
+    enlarge_pipes(job, started);
+    attend(job, started, start_ns, end);
+}
+
 /* Starts the job's program. Returns 0 or an errno. */
 static int start_child(const struct spawn_job *job, struct spawn_started *started)
 {
@@ -323,6 +337,7 @@ static int start_child(const struct spawn_job *job, struct spawn_started *starte
     for (int which = OUTPUT; which <= ERRORS && error == 0; which++)
         error = make_pipe(started, which, &child_fds[which]);
     if (error == 0) {
+        enlarge_pipes(job, started);
         orphans_begin_start();
         error = spawn_start(job->argv, job->environment, child_fds, 3, &started->pid);
         orphans_keep(error == 0 ? started->pid : 0);
@@ -346,6 +361,6 @@ int spawn_run(const struct spawn_job *job, struct spawn_end *end)
     }
     started.exit_fd = pidfd_open(started.pid, 0);
     error = started.exit_fd < 0 ? errno : 0;
-    spawn_attend(job, &started, start_ns, end);
+    attend(job, &started, start_ns, end);
     return error;
 }

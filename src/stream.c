@@ -109,6 +109,19 @@ ssize_t stream_read(struct stream *stream, void *buffer, size_t length)
     return got;
 }
 
+ssize_t stream_read_rest(struct stream *stream, void *buffer, size_t length)
+{
+    ssize_t got;
+
+    /* One that sends byte by byte would never let the deadline be looked at. */
+    if (stream->tls || !stream->is_socket || stream->deadline_ms != 0)
+        return stream_read(stream, buffer, length);
+    do {
+        got = recv(stream->in_fd, buffer, length, MSG_WAITALL);
+    } while (got < 0 && errno == EINTR);
+    return got;
+}
+
 static ssize_t write_some(struct stream *stream, struct iovec *vectors, int count)
 {
     struct msghdr message = { .msg_iov = vectors, .msg_iovlen = (size_t)count };

@@ -38,6 +38,12 @@ struct stream {
 ssize_t stream_read(struct stream *stream, void *buffer, size_t length);
 
 /*
+ * The same in the middle of a message of which `length` bytes are still to
+ * come: waits for all of them, where one system call does.
+ */
+ssize_t stream_read_rest(struct stream *stream, void *buffer, size_t length);
+
+/*
  * Waits until there is something to read. Returns 1; 0 where readers were
  * woken; -1 with errno as stream_read().
  */

@@ -88,6 +88,16 @@ static ssize_t read_on(struct stream *stream, void *buffer, size_t length)
     return got;
 }
 
+static ssize_t read_rest(struct stream *stream, void *buffer, size_t length)
+{
+    ssize_t got;
+
+    do
+        got = stream_read_rest(stream, buffer, length);
+    while (got < 0 && errno == EAGAIN);
+    return got;
+}
+
 /* Reads more ahead with `read_more`, stream_read() or read_on(), and returns as they do. */
 static ssize_t fill_ahead(struct transport *transport,
                           ssize_t (*read_more)(struct stream *, void *, size_t))
@@ -122,7 +132,7 @@ int transport_recv(struct transport *transport, void *buffer, size_t length)
     while (done < length) {
         char *rest = (char *)buffer + done;
         bool is_direct = length - done >= DIRECT_BYTES;
-        ssize_t got = is_direct ? read_on(&transport->stream, rest, length - done)
+        ssize_t got = is_direct ? read_rest(&transport->stream, rest, length - done)
                                 : fill_ahead(transport, read_on);
         if (got <= 0)
             return end_of_read(got, done == 0);
