@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "cleanup.h"
 #include "log.h"
@@ -29,6 +30,16 @@ static int use_line(char *line, size_t length, int (*use)(const char *parameter)
         return 0;
     const char *kept = nbdkit_strdup_intern(line);
     return kept ? use(kept) : -1;
+}
+
+bool argfile_exists(const char *path)
+{
+    struct stat status;
+
+    if (stat(path, &status) < 0)
+        return false;
+    errno = EISDIR;
+    return !S_ISDIR(status.st_mode);
 }
 
 int argfile_read(const char *path, int (*use)(const char *parameter))

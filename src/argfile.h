@@ -3,6 +3,14 @@
 #ifndef ARGFILE_H
 #define ARGFILE_H
 
+#include <stdbool.h>
+
+/*
+ * Is there something to read parameters from: anything but a folder? If not,
+ * false with errno. Main thread.
+ */
+bool argfile_exists(const char *path);
+
 /*
  * Calls `use` for each parameter in the file, in order, until it fails: a line
  * each, without the white space in front of it, but no empty line and none that

@@ -101,7 +101,7 @@ static int serve(const struct options *options, struct server_config *config)
         if (background_take_stdio(&config->single_in_fd, &config->single_out_fd) < 0)
             return -1;
     }
-    if (setup_load(options) < 0 || setup_configure(options) < 0 || plugin_complete_config() < 0 ||
+    if (setup_load(options) < 0 || setup_configure(options) < 0 || setup_complete() < 0 ||
         plugin_settle_thread_model() < 0 || plugin_get_ready() < 0)
         return -1;
     if (endpoint_open(options, config->sockets) < 0)

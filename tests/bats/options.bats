@@ -679,9 +679,12 @@ EOT
 }
 
 @test "@FILE: what is wrong with the file or a line of it" {
-    refused "cannot read parameters from @$DIR/nosuch: No such file" -f -U "$SOCK" memory "@$DIR/nosuch"
-    refused "cannot read parameters from @: " -f -U "$SOCK" memory @
-    refused "cannot read parameters from @$DIR: Is a directory" -f -U "$SOCK" memory "@$DIR"
+    refused "there is no file of parameters '$DIR/nosuch': No such file" -f -U "$SOCK" memory "@$DIR/nosuch"
+    contains "$output" "size: \"@$DIR/nosuch\" is not a size"
+    refused "there is no file of parameters '': " -f -U "$SOCK" memory @
+    refused "there is no file of parameters '$DIR': Is a directory" -f -U "$SOCK" memory "@$DIR"
+    refused "'@nosuch' was passed to the plugin as it is" -f -U "$SOCK" sh @nosuch
+    refused "cannot read parameters from @/proc/self/mem: Input/output" -f -U "$SOCK" memory @/proc/self/mem
     printf '# one\n\nsize=nonsense\nsize=1M\n' >"$DIR/file"
     refused "@$DIR/file: in line 3" -f -U "$SOCK" memory "@$DIR/file"
     contains "$output" nonsense
@@ -689,6 +692,23 @@ EOT
     refused "NUL" -f -U "$SOCK" memory "@$DIR/file"
     head -c 3000000 /dev/zero | tr '\0' x >"$DIR/file"
     refused "in line 1" -f -U "$SOCK" memory "@$DIR/file"
+}
+
+@test "@WORD: a plugin gets it as it is where there is no file of that name" {
+    local data
+    data=$(echo /usr/lib/*/nbdkit/plugins/nbdkit-data-plugin.so)
+    cd "$DIR"
+    run -0 "$NBDLAB" -v "$data" '@100 1' --run 'nbdinfo --size "$uri"'
+    contains "$output" "@100 1: a parameter for the plugin, not a file: No such file or directory"
+    same "${lines[-1]}" 101
+    # A folder is no file of parameters, and a key makes a value of any word.
+    mkdir 0x10
+    same "$("$NBDLAB" "$data" '@0x10' --run 'nbdinfo --size "$uri"')" 16
+    echo 'data=1 2 3' >'100 1'
+    run -0 "$NBDLAB" -v "$data" '@100 1' --run 'nbdinfo --size "$uri"'
+    contains "$output" "@100 1: parameters from this file"
+    same "${lines[-1]}" 3
+    same "$("$NBDLAB" "$data" data='@100 1' --run 'nbdinfo --size "$uri"')" 101
 }
 
 @test "--selinux-label: the kernel is told" {
