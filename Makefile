@@ -25,6 +25,11 @@ COMPLETIONDIR ?= $(PREFIX)/share/bash-completion/completions
 PKGCONFIGDIR ?= $(LIBDIR)/pkgconfig
 SYSCONFDIR ?= /etc
 
+# Where the plugins of an installed nbdkit may be, with colons between; it need not be there yet.
+empty :=
+NBDKIT_PLUGINDIRS ?= $(subst $(empty) $(empty),:,$(patsubst %,/usr/%/nbdkit/plugins, \
+                     $(patsubst %,lib/%,$(shell $(CC) -print-multiarch 2>/dev/null)) lib64 lib local/lib))
+
 SANITIZE ?=
 
 # TLS is there where GnuTLS is.
@@ -63,7 +68,7 @@ ALL_LDFLAGS = -pthread $(if $(SANITIZE),-fsanitize=$(SANITIZE)) $(LDFLAGS)
 PLUGIN_CFLAGS = $(ALL_CFLAGS) -fPIC -fvisibility=hidden -Iinclude -iquote plugins/shared
 DEFINES = -DNBDLAB_VERSION='"$(VERSION)"' -DPLUGIN_FOLDER='"$(PLUGINDIR)"' \
           -DBIN_FOLDER='"$(BINDIR)"' -DMAN_FOLDER='"$(MANDIR)"' -DLIB_FOLDER='"$(LIBDIR)"' \
-          -DSYSCONF_FOLDER='"$(SYSCONFDIR)"'
+          -DSYSCONF_FOLDER='"$(SYSCONFDIR)"' -DNBDKIT_FOLDERS='"$(NBDKIT_PLUGINDIRS)"'
 
 TLS_OBJECTS = $(patsubst %,$(B)/src/%.o,tls tls_certificates tls_credentials tls_file)
 PLAIN_OBJECTS = $(filter-out $(TLS_OBJECTS),$(patsubst src/%.c,$(B)/src/%.o,$(wildcard src/*.c)))

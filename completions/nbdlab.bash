@@ -18,16 +18,16 @@ _nbdlab_plugins() {
     local folder file
     local -a folders=()
 
-    IFS=: read -r -a folders <<<"${NBDLAB_PLUGIN_PATH-}"
-    folders+=("$("$1" --dump-config 2>/dev/null | sed -n 's/^plugindir=//p')")
+    IFS=: read -r -a folders <<<"${NBDLAB_PLUGIN_PATH-}:$(
+        "$1" --dump-config 2>/dev/null | sed -n 's/^\(nbdkit_\)\?plugindir=//p' | paste -sd :)"
     for folder in "${folders[@]}"; do
         [[ $folder ]] || continue
-        for file in "$folder"/nbdkit-*-plugin.so; do
+        for file in "$folder"/nbdkit-*-plugin{,.so}; do
             [[ -e $file ]] || continue
             file=${file##*/nbdkit-}
-            printf '%s\n' "${file%-plugin.so}"
+            printf '%s\n' "${file%-plugin*}"
         done
-    done
+    done | sort -u
 }
 
 # Prints the first word of the command line that is neither an option nor an option's argument.

@@ -70,6 +70,7 @@ void dump_config(void)
 {
     CLEANUP_FREE char *program = locate_program();
     CLEANUP_FREE char *folder = locate_plugin_folder();
+    CLEANUP_FREE char *nbdkits = locate_nbdkit_folders();
     struct utsname host;
 
     uname(&host);
@@ -83,6 +84,7 @@ void dump_config(void)
     printf("mandir=%s\n", MAN_FOLDER);
     printf("max_api_version=%d\n", NBDKIT_API_VERSION);
     printf("name=%s\n", log_get_program());
+    printf("nbdkit_plugindir=%s\n", nbdkits ? nbdkits : "");
     printf("nbdlab_version=%s\n", NBDLAB_VERSION);
     printf("plugindir=%s\n", folder ? folder : PLUGIN_FOLDER);
     printf("root_tls_certificates_dir=%s/pki/nbdkit\n", SYSCONF_FOLDER);

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * Finds plugins. Entered by the main thread at start-up; calls log.
+ * Finds plugins. Entered by the main thread at start-up; calls shebang and log.
  */
 #include "locate.h"
 
+#include <dirent.h>
 #include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -14,6 +15,7 @@
 
 #include "cleanup.h"
 #include "log.h"
+#include "shebang.h"
 
 /* The structures for this machine's word size. */
 #if __SIZEOF_POINTER__ == 8
@@ -91,12 +93,52 @@ char *locate_plugin_folder(void)
     return strdup(PLUGIN_FOLDER);
 }
 
-/* Returns FOLDER/nbdkit-NAME-plugin.so if it is there, else NULL; free(3) it. */
-static char *find_in_folder(const char *folder, size_t folder_length, const char *name)
+/* All folders in the order in which they are looked through, with colons between; free(3) it. */
+static char *list_folders(void)
+{
+    const char *chosen = getenv("NBDLAB_PLUGIN_PATH");
+    CLEANUP_FREE char *own = locate_plugin_folder();
+    char *list;
+
+    if (asprintf(&list, "%s:%s:%s", chosen ? chosen : "", own ? own : PLUGIN_FOLDER,
+                 NBDKIT_FOLDERS) < 0)
+        return NULL;
+    return list;
+}
+
+char *locate_nbdkit_folders(void)
+{
+    char folders[] = NBDKIT_FOLDERS;
+    char *found = calloc(1, sizeof folders);
+    char *rest = folders;
+
+    for (char *folder; found && (folder = strsep(&rest, ":"));)
+        if (*folder && access(folder, F_OK) == 0) {
+            strcat(found, *found ? ":" : "");
+            strcat(found, folder);
+        }
+    return found;
+}
+
+static bool is_nbdkits(const char *path)
+{
+    char folders[] = NBDKIT_FOLDERS;
+    char *rest = folders;
+
+    for (char *folder; (folder = strsep(&rest, ":"));) {
+        size_t length = strlen(folder);
+        if (length > 0 && strncmp(path, folder, length) == 0 && path[length] == '/')
+            return true;
+    }
+    return false;
+}
+
+/* Returns FOLDER/nbdkit-NAME-plugin and the ending if it is there, else NULL; free(3) it. */
+static char *find_file(const char *folder, const char *name, const char *ending)
 {
     char *path;
 
-    if (asprintf(&path, "%.*s/nbdkit-%s-plugin.so", (int)folder_length, folder, name) < 0)
+    if (asprintf(&path, "%s/nbdkit-%s-plugin%s", folder, name, ending) < 0)
         return NULL;
     if (access(path, F_OK) == 0)
         return path;
@@ -104,35 +146,177 @@ static char *find_in_folder(const char *folder, size_t folder_length, const char
     return NULL;
 }
 
+static bool is_script(const char *path)
+{
+    return access(path, X_OK) == 0 && shebang_is_there(path);
+}
+
+/* Returns the path of the shared object or of the script that `name` stands for in the folder. */
+static char *find_in_folder(const char *folder, const char *name)
+{
+    char *path = find_file(folder, name, ".so");
+
+    if (path)
+        return path;
+    path = find_file(folder, name, "");
+    if (path && is_script(path))
+        return path;
+    free(path);
+    return NULL;
+}
+
 static char *find_by_name(const char *name)
 {
-    const char *folder = getenv("NBDLAB_PLUGIN_PATH");
+    CLEANUP_FREE char *folders = list_folders();
+    char *rest = folders;
+    char *path = NULL;
 
-    while (folder && *folder) {
-        size_t length = strcspn(folder, ":");
-        char *path = length ? find_in_folder(folder, length, name) : NULL;
-        if (path)
-            return path;
-        folder += length + (folder[length] == ':');
+    for (char *folder; !path && (folder = strsep(&rest, ":"));)
+        if (*folder)
+            path = find_in_folder(folder, name);
+    if (path && is_nbdkits(path))
+        log_debug("plugin %s is nbdkit's, as nbdlab's folders have none of that name: %s", name,
+                  path);
+    return path;
+}
+
+/* The NAME in nbdkit-NAME-plugin and nbdkit-NAME-plugin.so; NULL in other files' names. */
+static char *take_plugin_name(const char *file)
+{
+    static const char start[] = "nbdkit-";
+    static const char end[] = "-plugin";
+    size_t length = strlen(file);
+
+    if (length > 3 && strcmp(file + length - 3, ".so") == 0)
+        length -= 3;
+    if (length <= strlen(start) + strlen(end) || strncmp(file, start, strlen(start)) != 0 ||
+        strncmp(file + length - strlen(end), end, strlen(end)) != 0)
+        return NULL;
+    return strndup(file + strlen(start), length - strlen(start) - strlen(end));
+}
+
+struct names {
+    char **all; /* up to a NULL */
+    size_t count;
+};
+
+/* Takes over `name`, which may be NULL. */
+static void add_name(struct names *names, char *name)
+{
+    char **grown = name ? reallocarray(names->all, names->count + 2, sizeof *grown) : NULL;
+
+    if (!grown) {
+        free(name);
+        return;
     }
+    grown[names->count++] = name;
+    grown[names->count] = NULL;
+    names->all = grown;
+}
+
+static void list_folder(const char *folder, struct names *names)
+{
+    DIR *stream = opendir(folder);
+
+    for (struct dirent *entry; stream && (entry = readdir(stream));) {
+        CLEANUP_FREE char *name = take_plugin_name(entry->d_name);
+        CLEANUP_FREE char *path = name ? find_in_folder(folder, name) : NULL;
+        if (path)
+            add_name(names, strdup(name));
+    }
+    if (stream)
+        closedir(stream);
+}
+
+static int compare_names(const void *left, const void *right)
+{
+    return strcmp(*(char *const *)left, *(char *const *)right);
+}
+
+char **locate_list_names(void)
+{
+    CLEANUP_FREE char *folders = list_folders();
+    struct names names = { .all = calloc(1, sizeof *names.all) };
+    char *rest = folders;
+    size_t kept = 0;
+
+    if (!names.all)
+        return NULL;
+    for (char *folder; (folder = strsep(&rest, ":"));)
+        if (*folder)
+            list_folder(folder, &names);
+    qsort(names.all, names.count, sizeof *names.all, compare_names);
+    for (size_t i = 0; i < names.count; i++)
+        if (kept > 0 && strcmp(names.all[kept - 1], names.all[i]) == 0)
+            free(names.all[i]);
+        else
+            names.all[kept++] = names.all[i];
+    names.all[kept] = NULL;
+    return names.all;
+}
+
+void locate_free_names(char **names)
+{
+    for (char **name = names; name && *name; name++)
+        free(*name);
+    free(names);
+}
+
+static int refuse_name(const char *name)
+{
     CLEANUP_FREE char *own = locate_plugin_folder();
-    return own ? find_in_folder(own, strlen(own), name) : NULL;
+    CLEANUP_FREE char *nbdkits = locate_nbdkit_folders();
+    bool is_here = access(name, F_OK) == 0;
+
+    log_error("cannot find plugin '%s': there is no nbdkit-%s-plugin.so in $NBDLAB_PLUGIN_PATH, "
+              "%s%s%s%s%s",
+              name, name, own ? own : PLUGIN_FOLDER, nbdkits && *nbdkits ? ", " : "",
+              nbdkits ? nbdkits : "", is_here ? "; for the file of that name here, say ./" : "",
+              is_here ? name : "");
+    return -1;
+}
+
+static int refuse_first_line(const char *script, const char *why)
+{
+    log_error("cannot use %s: its first line %s", script, why);
+    return -1;
+}
+
+/*
+ * `script` is for the plugin that its first line names, as in "#!/usr/bin/nbdkit
+ * python", without any run of that nbdkit. All others are for the sh plugin.
+ */
+static int locate_for_script(const char *script, struct locate_result *result)
+{
+    CLEANUP_FREE char *named = shebang_read_plugin(script);
+    const char *name = named ? named : "sh";
+
+    if (*name == '\0')
+        return refuse_first_line(script, "names no plugin");
+    if (*name == '-' || strpbrk(name, " \t"))
+        return refuse_first_line(script, "has more than the name of a plugin: run it as a command");
+    if (named && strcmp(name, "sh") == 0)
+        return refuse_first_line(script, "would have the sh plugin run it for ever: name a shell");
+    result->path = strchr(name, '/') ? strdup(name) : find_by_name(name);
+    if (!result->path)
+        return refuse_name(name);
+    if (!is_shared_object(result->path))
+        return refuse_first_line(script, "names something else than a compiled plugin");
+    result->script = strdup(script);
+    return result->script ? 0 : -1;
 }
 
 static int locate_by_name(const char *name, struct locate_result *result)
 {
-    result->is_script = false;
-    result->path = find_by_name(name);
-    if (result->path)
-        return 0;
+    CLEANUP_FREE char *path = find_by_name(name);
 
-    CLEANUP_FREE char *own = locate_plugin_folder();
-    log_error("cannot find plugin '%s': there is no nbdkit-%s-plugin.so in $NBDLAB_PLUGIN_PATH "
-              "or %s%s%s",
-              name, name, own ? own : PLUGIN_FOLDER,
-              access(name, F_OK) == 0 ? "; for the file of that name here, say ./" : "",
-              access(name, F_OK) == 0 ? name : "");
-    return -1;
+    if (!path)
+        return refuse_name(name);
+    if (is_script(path))
+        return locate_for_script(path, result);
+    result->path = path;
+    path = NULL;
+    return 0;
 }
 
 static int locate_by_path(const char *path, struct locate_result *result)
@@ -148,7 +332,6 @@ static int locate_by_path(const char *path, struct locate_result *result)
         return -1;
     }
     if (is_shared_object(path)) {
-        result->is_script = false;
         result->path = strdup(path);
         return result->path ? 0 : -1;
     }
@@ -158,12 +341,21 @@ static int locate_by_path(const char *path, struct locate_result *result)
                   path, path);
         return -1;
     }
-    int found = locate_by_name("sh", result);
-    result->is_script = true;
-    return found;
+    return locate_for_script(path, result);
 }
 
 int locate_plugin(const char *name, struct locate_result *result)
 {
-    return strchr(name, '/') ? locate_by_path(name, result) : locate_by_name(name, result);
+    *result = (struct locate_result){ .path = NULL };
+    int found = strchr(name, '/') ? locate_by_path(name, result) : locate_by_name(name, result);
+    if (found < 0)
+        locate_free(result);
+    return found;
+}
+
+void locate_free(struct locate_result *result)
+{
+    free(result->path);
+    free(result->script);
+    *result = (struct locate_result){ .path = NULL };
 }

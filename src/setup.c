@@ -6,8 +6,9 @@
 #include "setup.h"
 
 #include <stdbool.h>
-#include <stdlib.h>
+#include <string.h>
 
+#include "api.h"
 #include "argfile.h"
 #include "debug_flags.h"
 #include "locate.h"
@@ -22,11 +23,12 @@ int setup_load(const struct options *options)
 
     if (locate_plugin(options->plugin, &found) < 0)
         return -1;
-    int loaded = plugin_load(found.path);
-    free(found.path);
-    if (loaded < 0)
-        return -1;
-    return found.is_script ? plugin_configure_key("script", options->plugin) : 0;
+    const char *script = found.script ? api_intern(strdup(found.script)) : NULL;
+    int result = found.script && !script ? -1 : plugin_load(found.path);
+    if (result == 0 && script)
+        result = plugin_configure_key("script", script);
+    locate_free(&found);
+    return result;
 }
 
 static bool is_first;

@@ -73,6 +73,10 @@ offers() {
     offers "memory" mem
     offers "memory" -f -p 10000 --tls on --name = lab mem
     NBDLAB_PLUGIN_PATH=$DIR/plugins offers "lab" lab
+    # One that is a script, and one of nbdkit's.
+    touch plugins/nbdkit-laboratory-plugin
+    NBDLAB_PLUGIN_PATH=$DIR/plugins offers "lab laboratory" lab
+    offers "pattern" patte
     NBDLAB_PLUGIN_PATH=$DIR/plugins run tab ""
     for name in eval file lab memory sh folder; do
         contains "$output" "$name"

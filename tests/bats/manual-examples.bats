@@ -97,8 +97,14 @@ run_example() {
 @test "nbdkit's data plugin" {
     # What it leaks is its own.
     export ASAN_OPTIONS="${ASAN_OPTIONS:-}:detect_leaks=0"
-    run_example "nbdkit-data-plugin.so"
+    run_example "nbdlab data"
     same "$output" 3
+}
+
+@test "a script in Perl, by name" {
+    export ASAN_OPTIONS="${ASAN_OPTIONS:-}:detect_leaks=0"
+    run_example "nbdlab example4"
+    contains "$output" "export-size: 1048576"
 }
 
 @test "there is a test here for each example" {

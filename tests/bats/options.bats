@@ -61,10 +61,10 @@ has_ipv6() {
     refused nosuch nosuch --version
 }
 
-@test "--dump-config: every key that nbdkit 1.42 has, and one of our own, in order" {
+@test "--dump-config: every key that nbdkit 1.42 has, and two of our own, in order" {
     run -0 "$NBDLAB" --dump-config
     same "$(cut -d= -f1 <<<"$output" | tr '\n' ' ')" "binary bindir exit_with_parent filterdir \
-host_cpu host_os libdir mandir max_api_version name nbdlab_version plugindir \
+host_cpu host_os libdir mandir max_api_version name nbdkit_plugindir nbdlab_version plugindir \
 root_tls_certificates_dir run_default_socket sbindir selinux soext sysconfdir timeout_option tls \
 version version_major version_minor vsock_option zstd "
     for line in "binary=$(realpath "$REAL_NBDLAB")" exit_with_parent=yes "host_cpu=$(uname -m)" \
@@ -74,6 +74,7 @@ version version_major version_minor vsock_option zstd "
         grep -qxF "$line" <<<"$output"
     done
     [ -e "$(sed -n 's/^plugindir=//p' <<<"$output")/nbdkit-memory-plugin.so" ]
+    [ -e "$(sed -n 's/^nbdkit_plugindir=//p' <<<"$output")/nbdkit-pattern-plugin.so" ]
     # Debian's nbdkit has no key that is missing here.
     local key
     for key in $(nbdkit --dump-config | cut -d= -f1); do
@@ -626,6 +627,64 @@ EOT
     contains "$output" NBDLAB_PLUGIN_PATH
 }
 
+@test "a plugin that is a script is found by name, and is for the plugin that its first line names" {
+    mkdir "$DIR/one"
+    export NBDLAB_PLUGIN_PATH=$DIR/one
+    cp "$TESTS/../examples/hello.sh" "$DIR/one/nbdkit-lab-plugin"
+    same "$("$NBDLAB" lab --run 'nbdinfo --size "$uri"')" 1048576
+    {
+        echo '#!/nonexistent/nbdkit python'
+        cat "$TESTS/../examples/ramdisk.py"
+    } >"$DIR/one/nbdkit-lab-plugin"
+    run -0 "$NBDLAB" -v lab size=64K --run 'nbdinfo --size "$uri"'
+    same "${lines[-1]}" 65536
+    contains "$output" "config script=$DIR/one/nbdkit-lab-plugin"
+    sed -i '1s/.*/#!\/usr\/bin\/env -S nbdlab python/' "$DIR/one/nbdkit-lab-plugin"
+    run -0 "$NBDLAB" lab --dump-plugin
+    contains "$output" "/nbdkit-python-plugin.so"
+    # The same by its path; a shared object of the name counts before a script.
+    same "$("$NBDLAB" "$DIR/one/nbdkit-lab-plugin" 64K --run 'nbdinfo --size "$uri"')" 65536
+    cp "$BUILD/tests/plugins/told.so" "$DIR/one/nbdkit-lab-plugin.so"
+    run -0 "$NBDLAB" lab --dump-plugin
+    contains "$output" name=told
+    # Debian's, for a plugin of Debian's, which leaks.
+    export ASAN_OPTIONS="${ASAN_OPTIONS:-}:detect_leaks=0"
+    run -0 "$NBDLAB" -v example4 size=65536 --run 'nbdinfo --size "$uri"'
+    same "${lines[-1]}" 65536
+}
+
+@test "a script's first line that names a plugin in a way that cannot be followed" {
+    local line why
+    while read -r line why; do
+        echo "${line//_/ }" >"$DIR/one"
+        chmod +x "$DIR/one"
+        refused "cannot use $DIR/one: its first line $why" "$DIR/one"
+    done <<'EOT'
+#!/usr/bin/nbdlab_ names no plugin
+#!/usr/bin/nbdlab_sh would have the sh plugin run it for ever: name a shell
+#!/usr/bin/env_-S_nbdkit_python_-v has more than the name of a plugin
+#!/usr/bin/nbdkit_-v has more than the name of a plugin
+#!nbdkit_/bin/true names something else than a compiled plugin
+EOT
+    printf '#!/usr/bin/nbdkit nosuch\n' >"$DIR/one"
+    refused nbdkit-nosuch-plugin.so "$DIR/one"
+    # What is not executable, or has no such line, is no plugin by name.
+    cp "$DIR/one" "$DIR/nbdkit-lab-plugin"
+    chmod -x "$DIR/nbdkit-lab-plugin"
+    cp /bin/true "$DIR/nbdkit-lob-plugin"
+    NBDLAB_PLUGIN_PATH=$DIR refused nbdkit-lab-plugin.so lab
+    NBDLAB_PLUGIN_PATH=$DIR refused nbdkit-lob-plugin.so lob
+}
+
+@test "a plugin that nbdlab has none of is nbdkit's, where that is installed" {
+    run -0 "$NBDLAB" -v pattern 1M --run 'nbdinfo --size "$uri"'
+    same "${lines[-1]}" 1048576
+    contains "$output" "plugin pattern is nbdkit's, as nbdlab's folders have none of that name: /usr/"
+    run -0 "$NBDLAB" memory --dump-plugin
+    contains "$output" "path=$(realpath "$BUILD")/plugins/"
+    refused "nbdkit/plugins" nosuch
+}
+
 @test "a plugin by a relative path" {
     cd "$BUILD/tests/plugins"
     run -0 "$NBDLAB" ./told.so --dump-plugin
@@ -697,6 +756,8 @@ EOT
 @test "@WORD: a plugin gets it as it is where there is no file of that name" {
     local data
     data=$(echo /usr/lib/*/nbdkit/plugins/nbdkit-data-plugin.so)
+    # What it leaks is its own.
+    export ASAN_OPTIONS="${ASAN_OPTIONS:-}:detect_leaks=0"
     cd "$DIR"
     run -0 "$NBDLAB" -v "$data" '@100 1' --run 'nbdinfo --size "$uri"'
     contains "$output" "@100 1: a parameter for the plugin, not a file: No such file or directory"
