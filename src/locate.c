@@ -75,21 +75,36 @@ char *locate_program(void)
     return realpath("/proc/self/exe", NULL);
 }
 
-/* The build tree has its plugins in a folder beside the program. */
+/* Returns the folder if the plugins of this program are there, else NULL. Takes it over. */
+static char *keep_if_ours(char *folder)
+{
+    CLEANUP_FREE char *mark = NULL;
+
+    if (asprintf(&mark, "%s/nbdkit-sh-plugin.so", folder) >= 0 && access(mark, F_OK) == 0)
+        return folder;
+    free(folder);
+    return NULL;
+}
+
+/*
+ * The build tree has its plugins in a folder beside the program. An installed
+ * program may have been moved along with them, as with DESTDIR.
+ */
 char *locate_plugin_folder(void)
 {
     CLEANUP_FREE char *program = locate_program();
+    char *slash = program ? strrchr(program, '/') : NULL;
+    size_t length = slash ? (size_t)(slash - program) : 0;
+    size_t ending = strlen(BIN_FOLDER);
     char *folder;
 
-    if (program) {
-        *strrchr(program, '/') = '\0';
-        if (asprintf(&folder, "%s/plugins", program) < 0)
-            return NULL;
-        CLEANUP_FREE char *mark = NULL;
-        if (asprintf(&mark, "%s/nbdkit-sh-plugin.so", folder) >= 0 && access(mark, F_OK) == 0)
-            return folder;
-        free(folder);
-    }
+    if (slash && asprintf(&folder, "%.*s/plugins", (int)length, program) >= 0 &&
+        (folder = keep_if_ours(folder)))
+        return folder;
+    if (slash && length > ending && memcmp(slash - ending, BIN_FOLDER, ending) == 0 &&
+        asprintf(&folder, "%.*s%s", (int)(length - ending), program, PLUGIN_FOLDER) >= 0 &&
+        (folder = keep_if_ours(folder)))
+        return folder;
     return strdup(PLUGIN_FOLDER);
 }
 

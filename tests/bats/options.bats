@@ -685,6 +685,14 @@ EOT
     refused "nbdkit/plugins" nosuch
 }
 
+@test "make install with DESTDIR: the copy finds its own plugins" {
+    mkdir -p "$DIR/stage/usr/local/bin" "$DIR/stage/usr/local/lib/nbdlab/plugins"
+    cp "$REAL_NBDLAB" "$DIR/stage/usr/local/bin"
+    cp "$BUILD"/plugins/nbdkit-{sh,memory}-plugin.so "$DIR/stage/usr/local/lib/nbdlab/plugins"
+    run -0 "$DIR/stage/usr/local/bin/nbdlab" memory --dump-plugin
+    contains "$output" "path=$DIR/stage/usr/local/lib/nbdlab/plugins/nbdkit-memory-plugin.so"
+}
+
 @test "a plugin by a relative path" {
     cd "$BUILD/tests/plugins"
     run -0 "$NBDLAB" ./told.so --dump-plugin
