@@ -62,6 +62,8 @@ extern "C" {
 /* Messages. A message has no newline at its end; errno is preserved. */
 extern void nbdkit_error(const char *format, ...) NBDKIT_PRINTF(1, 2);
 extern void nbdkit_verror(const char *format, va_list args) NBDKIT_PRINTF(1, 0);
+extern void nbdkit_warning(const char *format, ...)
+    NBDKIT_PRINTF(1, 2); /* an addition of nbdlab's */
 extern void nbdkit_debug(const char *format, ...) NBDKIT_PRINTF(1, 2);
 extern void nbdkit_vdebug(const char *format, va_list args) NBDKIT_PRINTF(1, 0);
 

@@ -24,19 +24,23 @@
 
 #define ARGV_MAX (PROGRAM_WORDS_MAX + 1 + CALL_ARGUMENTS_MAX + 1)
 
-/* errors: what the script wrote to stderr; or NULL. */
-__attribute__((format(printf, 4, 0))) static int fail_with_message(const char *method,
-                                                                   int errno_value,
-                                                                   const struct buf *errors,
-                                                                   const char *format, va_list args)
+/* Logs what is said of the method. errors: what the script wrote to stderr; or NULL. */
+__attribute__((format(printf, 4, 0))) static void log_message(void (*log)(const char *format, ...),
+                                                              const char *method,
+                                                              const struct buf *errors,
+                                                              const char *format, va_list args)
 {
     CLEANUP_FREE char *message = NULL;
     CLEANUP_FREE char *told = errors == NULL ? NULL : diagnose_quote_errors(errors);
 
     if (vasprintf(&message, format, args) < 0)
         message = NULL;
-    nbdkit_error("%s: %s: %s%s", program_get_name(), method,
-                 message == NULL ? "no memory" : message, told == NULL ? "" : told);
+    log("%s: %s: %s%s", program_get_name(), method, message == NULL ? "no memory" : message,
+        told == NULL ? "" : told);
+}
+
+static int fail(int errno_value)
+{
     nbdkit_set_error(errno_value);
     errno = errno_value;
     return -1;
@@ -47,9 +51,9 @@ int call_fail(const char *method, int errno_value, const char *format, ...)
     va_list args;
 
     va_start(args, format);
-    fail_with_message(method, errno_value, NULL, format, args);
+    log_message(nbdkit_error, method, NULL, format, args);
     va_end(args);
-    return -1;
+    return fail(errno_value);
 }
 
 int call_refuse(const struct call *call, int errno_value, const char *format, ...)
@@ -57,9 +61,18 @@ int call_refuse(const struct call *call, int errno_value, const char *format, ..
     va_list args;
 
     va_start(args, format);
-    fail_with_message(call->method, errno_value, call->errors, format, args);
+    log_message(nbdkit_error, call->method, call->errors, format, args);
     va_end(args);
-    return -1;
+    return fail(errno_value);
+}
+
+void call_warn(const struct call *call, const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    log_message(nbdkit_warning, call->method, call->errors, format, args);
+    va_end(args);
 }
 
 void call_apply_effect(enum status_effect effect)
@@ -84,8 +97,7 @@ void call_apply_effect(enum status_effect effect)
 
 static enum status_result fail_with(int errno_value)
 {
-    nbdkit_set_error(errno_value);
-    errno = errno_value;
+    fail(errno_value);
     return STATUS_ERROR;
 }
 

@@ -6,6 +6,7 @@
 #ifndef CALL_H
 #define CALL_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -56,6 +57,21 @@ int call_fail(const char *method, int errno_value, const char *format, ...)
  */
 int call_refuse(const struct call *call, int errno_value, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+
+/* Warns of what a call that succeeded printed, likewise, and has it not fail. */
+void call_warn(const struct call *call, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/*
+ * Warns of what a method does not do, once per server: what its author hardly
+ * meant. `name` is the method's.
+ */
+#define CALL_HINT_ONCE(name, ...)                                                                  \
+    do {                                                                                           \
+        static atomic_flag is_given_ = ATOMIC_FLAG_INIT;                                           \
+        if (!atomic_flag_test_and_set(&is_given_))                                                 \
+            call_warn(&(struct call){ .method = (name) }, __VA_ARGS__);                            \
+    } while (0)
 
 /* Asks the server for what an exit status asks for: to shut down, or to disconnect the client. */
 void call_apply_effect(enum status_effect effect);

@@ -92,14 +92,14 @@ int methods_thread_model(void)
         return model;
     CLEANUP_FREE char *shown = text_join_lines(buf_get_text(&output), output.length);
     if (shown == NULL || *shown == '\0')
-        call_refuse(&call, EINVAL,
-                    "printed nothing, so serialize_all_requests is used: print a thread model, or, "
-                    "if the script has no such method, let it exit with 2 (*) exit 2 ;;)");
+        call_warn(&call,
+                  "printed nothing, so serialize_all_requests is used: print a thread model, or, "
+                  "if the script has no such method, let it exit with 2 (*) exit 2 ;;)");
     else
-        call_refuse(&call, EINVAL,
-                    "'%.200s' is not a thread model, so serialize_all_requests is used: print "
-                    "serialize_connections, serialize_all_requests, serialize_requests or parallel",
-                    shown);
+        call_warn(&call,
+                  "'%.200s' is not a thread model, so serialize_all_requests is used: print "
+                  "serialize_connections, serialize_all_requests, serialize_requests or parallel",
+                  shown);
     return NBDKIT_THREAD_MODEL_SERIALIZE_ALL_REQUESTS;
 }
 

@@ -56,13 +56,12 @@ static int ask_model(void)
         return model;
     CLEANUP_FREE char *shown = text_join_lines(buf_get_text(&output), output.length);
     if (shown == NULL || *shown == '\0')
-        call_refuse(&call, EINVAL,
-                    "printed nothing, so spawn is used: print spawn or worker, or, if the script "
-                    "has no such method, let it exit with 2 (*) exit 2 ;;)");
+        call_warn(&call,
+                  "printed nothing, so spawn is used: print spawn or worker, or, if the script "
+                  "has no such method, let it exit with 2 (*) exit 2 ;;)");
     else
-        call_refuse(&call, EINVAL,
-                    "'%.200s' is not a process model, so spawn is used: print spawn or worker",
-                    shown);
+        call_warn(&call, "'%.200s' is not a process model, so spawn is used: print spawn or worker",
+                  shown);
     return SPAWN;
 }
 
@@ -82,9 +81,9 @@ int process_decide(void)
                      program_get_name());
         return -1;
     }
-    nbdkit_error("%s: process_model: workers are for scripts whose #! line names " SHELL_NAMES
-                 ", with options that do not hinder it, so spawn is used",
-                 program_get_name());
+    nbdkit_warning("%s: process_model: workers are for scripts whose #! line names " SHELL_NAMES
+                   ", with options that do not hinder it, so spawn is used",
+                   program_get_name());
     decision = SPAWN;
     return 0;
 }

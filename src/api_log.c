@@ -11,6 +11,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "cleanup.h"
 #include "log.h"
 #define NBDKIT_API_VERSION 2
 #include "nbdkit-plugin.h"
@@ -48,6 +49,20 @@ void nbdkit_error(const char *format, ...)
     va_start(args, format);
     nbdkit_verror(format, args);
     va_end(args);
+}
+
+void nbdkit_warning(const char *format, ...)
+{
+    int saved_errno = errno;
+    CLEANUP_FREE char *text = NULL;
+    va_list args;
+
+    va_start(args, format);
+    if (vasprintf(&text, format, args) < 0)
+        text = NULL;
+    va_end(args);
+    log_warning("%s", text ? text : "no memory for a message");
+    errno = saved_errno;
 }
 
 void nbdkit_vdebug(const char *format, va_list args)

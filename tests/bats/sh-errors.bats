@@ -433,11 +433,12 @@ EOT
     stop
 }
 
-@test "a thread model that is none" {
+@test "a thread model that is none: a warning, for the default is used" {
     disk_with '    thread_model) echo as you like ;;'
     serve sh "$DIR/disk.sh"
     py <<<'ready().read(0, 512)'
-    one_error_with thread_model "as you like"
+    has "warning: $DIR/disk.sh: thread_model: 'as you like' is not a thread model"
+    lacks "error:"
     stop
 }
 
