@@ -119,7 +119,7 @@ static enum status_result judge_missing(const struct call *call,
     if (call->missing_hint == NULL)
         return STATUS_MISSING;
     diagnose_log_missing(report, call->missing_hint);
-    return fail_with(call->missing_errno == 0 ? EIO : call->missing_errno);
+    return fail_with(EIO);
 }
 
 /* What the decoded status means for this method. */

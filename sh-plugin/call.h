@@ -28,7 +28,6 @@ struct call {
     struct buf *errors;           /* takes what it writes to stderr, for call_refuse; may be NULL */
     bool is_boolean;              /* exit status 3 is an answer */
     const char *missing_hint;     /* if not NULL, it is an error that there is no such method */
-    int missing_errno;            /* of that error; 0 is EIO */
 };
 
 /* The hint for a method that another one (a string literal) promised. */

@@ -102,13 +102,20 @@ int script_pwrite(const struct connection *connection, const void *buffer, uint3
     });
 }
 
+/*
+ * A script may say that it can do what it has no method for. What is no more
+ * than a hint of the client's then does nothing, as in nbdkit.
+ */
+
 int script_flush(const struct connection *connection)
 {
-    return ask_required((struct call){
-        .method = "flush",
-        .arguments = CALL_ARGUMENTS(connection->handle),
-        .missing_hint = CALL_PROMISED_BY("can_flush"),
-    });
+    enum status_result result = ask_status("flush", CALL_ARGUMENTS(connection->handle));
+
+    if (result == STATUS_MISSING)
+        CALL_HINT_ONCE(
+            "flush", "there is no such method, so that a flush does nothing, but " CALL_PROMISED_BY(
+                         "can_flush"));
+    return result == STATUS_ERROR ? -1 : 0;
 }
 
 int script_trim(const struct connection *connection, uint32_t count, uint64_t offset,
@@ -116,12 +123,8 @@ int script_trim(const struct connection *connection, uint32_t count, uint64_t of
 {
     struct script_range range = script_format_range(count, offset);
 
-    return ask_required((struct call){
-        .method = "trim",
-        .arguments =
-            CALL_ARGUMENTS(connection->handle, range.count, range.offset, get_flag_words(flags)),
-        .missing_hint = CALL_PROMISED_BY("can_trim"),
-    });
+    return ask_optional("trim", CALL_ARGUMENTS(connection->handle, range.count, range.offset,
+                                               get_flag_words(flags)));
 }
 
 /* The server answers EOPNOTSUPP by writing zeroes, which is all that a script without it lacks. */
@@ -130,22 +133,24 @@ int script_zero(const struct connection *connection, uint32_t count, uint64_t of
 {
     struct script_range range = script_format_range(count, offset);
 
-    return ask_required((struct call){
-        .method = "zero",
-        .arguments =
-            CALL_ARGUMENTS(connection->handle, range.count, range.offset, get_flag_words(flags)),
-        .missing_hint = CALL_PROMISED_BY("can_zero"),
-        .missing_errno = EOPNOTSUPP,
-    });
+    enum status_result result =
+        ask_status("zero", CALL_ARGUMENTS(connection->handle, range.count, range.offset,
+                                          get_flag_words(flags)));
+
+    if (result == STATUS_OK)
+        return 0;
+    if (result == STATUS_MISSING) {
+        CALL_HINT_ONCE("zero", "there is no such method, so that zeroes are written with pwrite, "
+                               "but " CALL_PROMISED_BY("can_zero"));
+        nbdkit_set_error(EOPNOTSUPP);
+        errno = EOPNOTSUPP;
+    }
+    return -1;
 }
 
 int script_cache(const struct connection *connection, uint32_t count, uint64_t offset)
 {
     struct script_range range = script_format_range(count, offset);
 
-    return ask_required((struct call){
-        .method = "cache",
-        .arguments = CALL_ARGUMENTS(connection->handle, range.count, range.offset),
-        .missing_hint = CALL_PROMISED_BY("can_cache"),
-    });
+    return ask_optional("cache", CALL_ARGUMENTS(connection->handle, range.count, range.offset));
 }

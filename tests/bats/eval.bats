@@ -53,6 +53,21 @@ EOT
     stop
 }
 
+@test "can_cache, can_trim and can_flush may stand alone; with can_zero alone zeroes are written" {
+    serve eval get_size='echo 1M' pread="$ZEROES" pwrite='cat >/dev/null' can_cache='echo native' \
+        can_trim=: can_flush=: can_zero=:
+    py <<'EOT'
+client = ready()
+wanted = SEND_FLUSH | SEND_TRIM | SEND_WRITE_ZEROES | SEND_CACHE
+same(client.flags & wanted, wanted, "flags")
+for kind in (CMD_TRIM, CMD_WRITE_ZEROES, CMD_CACHE):
+    same(client.errno(kind, 0, 512), 0, "errno of command %d" % kind)
+same(client.errno(CMD_FLUSH), 0, "errno of a flush")
+EOT
+    lacks "error:"
+    stop
+}
+
 @test "missing= is called for what is not there; by default that is exit 2" {
     serve eval get_size='echo 1M' pread="$ZEROES" missing="echo \$1 >>$DIR/missing; exit 2"
     py <<<'ready().read(0, 512)'

@@ -105,23 +105,27 @@ start_fails() {
     stop
 }
 
-@test "a promised method that is missing" {
+@test "a promised method that is missing: an error, or nothing where the client only hints" {
     disk_with '    can_write | can_flush | can_trim | can_zero | can_extents) exit 0 ;;
     can_cache) echo native ;;'
     serve sh "$DIR/disk.sh"
     py <<'EOT'
 client = ready(meta=True)
-for kind, data in ((CMD_WRITE, bytes(512)), (CMD_TRIM, b""), (CMD_WRITE_ZEROES, b""),
-                   (CMD_BLOCK_STATUS, b""), (CMD_CACHE, b"")):
-    same(client.errno(kind, 0, 512, data=data), EIO, "errno of command %d" % kind)
-same(client.errno(CMD_FLUSH), EIO, "errno of a flush")
+for kind, data, error in ((CMD_WRITE, bytes(512), EIO), (CMD_WRITE_ZEROES, b"", EIO),
+                          (CMD_BLOCK_STATUS, b"", EIO), (CMD_TRIM, b"", 0), (CMD_CACHE, b"", 0)):
+    same(client.errno(kind, 0, 512, data=data), error, "errno of command %d" % kind)
+same([client.errno(CMD_FLUSH) for _ in range(2)], [0, 0], "errnos of flushes")
 client.read(0, 512)
 client.disconnect()
 EOT
-    for method in pwrite flush trim extents cache; do
-        same "$(grep -c "disk.sh: $method: there is no such method" "$LOG")" "$(
+    for method in pwrite extents; do
+        same "$(grep -c "error: .*disk.sh: $method: there is no such method" "$LOG")" "$(
             [ $method = pwrite ] && echo 2 || echo 1)"
     done
+    for method in flush zero; do
+        same "$(grep -c "warning: .*disk.sh: $method: there is no such method" "$LOG")" 1
+    done
+    same "$(grep -c 'error:' "$LOG")" 3
     stop
 }
 
