@@ -189,8 +189,10 @@ void diagnose_log_missing(const struct diagnose_report *report, const char *hint
 {
     CLEANUP_FREE char *quoted = diagnose_quote_errors(report->errors);
 
-    nbdkit_error("%s: %s: there is no such method (exit status 2), but %s%s", program_get_name(),
-                 report->method, hint, quoted ? quoted : "");
+    bool was_run = WEXITSTATUS(report->end->wait_status) == 2;
+
+    nbdkit_error("%s: %s: there is no such method%s, but %s%s", program_get_name(), report->method,
+                 was_run ? " (exit status 2)" : "", hint, quoted ? quoted : "");
 }
 
 void diagnose_log_complaint(const struct diagnose_report *report)

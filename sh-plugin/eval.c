@@ -162,13 +162,8 @@ static int config(const char *key, const char *value)
 
 static int config_complete(void)
 {
-    if (!program_is_defined("get_size")) {
+    if (!program_is_defined("get_size") && !program_is_defined("missing")) {
         nbdkit_error("a disk needs get_size=SCRIPT, which prints its size: get_size='echo 1M'");
-        return -1;
-    }
-    if (!program_is_defined("pread") && !program_is_defined("missing")) {
-        nbdkit_error("a disk needs pread=SCRIPT, which prints $3 bytes from offset $4 on: "
-                     "pread='head -c $3 /dev/zero'");
         return -1;
     }
     return methods_config_complete();
@@ -183,7 +178,7 @@ static struct nbdkit_plugin plugin = {
     .config = config,
     .config_complete = config_complete,
     .config_help =
-        "METHOD=SCRIPT       (get_size and pread are required) the shell fragment of a method\n"
+        "METHOD=SCRIPT       (get_size is required) the shell fragment of a method\n"
         "missing=SCRIPT      the fragment of the methods that are not given\n"
         "sh.timeout=SECONDS  how long each call may take (0: any time)\n"
         "sh.grace=SECONDS    how long calls may go on when the server stops (5)\n"

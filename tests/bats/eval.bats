@@ -88,7 +88,7 @@ EOT
     stop
 }
 
-@test "an unknown key, a missing get_size or pread, and a method given twice are refused" {
+@test "an unknown key, a missing get_size, and a method given twice are refused" {
     run -1 "$NBDLAB" -f eval get_size 'echo 1M'
     contains "$output" "METHOD=SCRIPT"
     contains "$output" "not 'get_size'"
@@ -96,11 +96,22 @@ EOT
     contains "$output" colour
     run -1 "$NBDLAB" -f eval pread="$ZEROES"
     contains "$output" get_size
-    run -1 "$NBDLAB" -f eval get_size='echo 1M'
-    contains "$output" pread
     run -1 "$NBDLAB" -f eval get_size='echo 1M' get_size='echo 2M' pread="$ZEROES"
     contains "$output" get_size
     same "$(ls -A "$TMPDIR")" ""
+}
+
+@test "without pread= a disk of no bytes is served; reads of others fail, and say why" {
+    serve eval open='echo "$3"' get_size='echo "$2"'
+    py <<'EOT'
+same(ready(export="0").size, 0, "size")
+same(ready(export="1M").errno(CMD_READ, 0, 512), EIO, "errno")
+EOT
+    has "error: eval: pread: there is no such method, but a disk needs it: print"
+    stop
+    serve eval missing='[ "$1" = get_size ] && echo 2M || exit 2'
+    py <<<'same(ready().size, 2 << 20, "the size that missing= tells")'
+    stop
 }
 
 @test "exit statuses and errno words work as in scripts" {
