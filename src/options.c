@@ -314,6 +314,9 @@ static int settle(struct options *options)
     if (options->is_vsock && (options->unix_path || options->address))
         return refuse_combination("--vsock cannot be used together with -U or -i: it is a network "
                                   "of its own, between virtual machines and their host");
+    if (options->is_single && options->action == ACTION_DUMP_PLUGIN)
+        return refuse_combination("-s cannot be used together with --dump-plugin, which writes to "
+                                  "standard output");
     if (options->is_single && options->is_vsock)
         return refuse_combination("-s cannot be used together with --vsock");
     if (options->is_single && options->run_command)

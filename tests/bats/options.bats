@@ -124,6 +124,7 @@ $line
     refused -s -s -U "$SOCK" memory 1M
     refused -s -s -p 10000 memory 1M
     refused -s -s --run true memory 1M
+    refused --dump-plugin -s memory --dump-plugin
 }
 
 @test "no plugin, an unknown plugin, a path that is none" {
