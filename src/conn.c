@@ -49,6 +49,7 @@ void conn_free(struct conn *conn)
     pthread_mutex_destroy(&conn->request_lock);
     pthread_mutex_destroy(&conn->write_lock);
     pthread_mutex_destroy(&conn->state_lock);
+    free(conn->default_name);
     free(conn->meta_export);
     free(conn);
 }

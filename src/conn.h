@@ -76,6 +76,7 @@ struct conn {
     bool has_extended_headers;
     _Atomic bool has_extents_failed; /* for a read: not worth asking again */
     _Atomic bool has_zero_failed;    /* zeroes were written instead */
+    char *default_name;              /* what "" stands for, once the plugin was asked, or NULL */
     char *meta_export; /* the export for which base:allocation was selected, or NULL */
 
     struct intern intern;

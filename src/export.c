@@ -234,11 +234,21 @@ const char *export_get_default_name(struct conn *conn)
 
     if (!table->default_export)
         return "";
+    if (conn->default_name)
+        return conn->default_name;
     if (begin(conn) < 0)
         return NULL;
     const char *name = table->default_export(conn->policy->is_readonly, is_tls(conn));
     plugin_leave(conn);
-    return name && exports_is_valid_string(name) ? name : NULL;
+    if (name && exports_is_valid_string(name))
+        conn->default_name = strdup(name);
+    return conn->default_name;
+}
+
+void export_forget_default_name(struct conn *conn)
+{
+    free(conn->default_name);
+    conn->default_name = NULL;
 }
 
 static int call_open(struct conn *conn, const char *name)

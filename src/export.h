@@ -33,7 +33,11 @@ const char *export_get_description(struct conn *conn);
 /* Fills `exports` in. Returns 0, or -1 after logging. */
 int export_list(struct conn *conn, struct nbdkit_exports *exports);
 
-/* The name that "" stands for, valid as long as the connection; NULL if there is none. */
+/*
+ * The name that "" stands for, or NULL if there is none. The plugin is asked until it has named
+ * one, which holds for the connection, or until it is to be forgotten.
+ */
 const char *export_get_default_name(struct conn *conn);
+void export_forget_default_name(struct conn *conn);
 
 #endif

@@ -27,6 +27,7 @@ static enum option_outcome refuse_tls(struct conn *conn, const struct option *op
 static void forget_everything(struct conn *conn)
 {
     export_close(conn);
+    export_forget_default_name(conn);
     conn->has_structured_replies = conn->has_extended_headers = false;
     free(conn->meta_export);
     conn->meta_export = NULL;

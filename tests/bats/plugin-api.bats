@@ -165,6 +165,7 @@ client.negotiate_structured()
 for n in range(3):
     client.set_meta("", "base:allocation")
     client.inform(OPT_INFO, "", INFO_NAME, INFO_DESCRIPTION, INFO_BLOCK_SIZE)
+client.list_exports()
 client.go("", INFO_BLOCK_SIZE)
 client.write(0, bytes(512), flags=FLAG_FUA)
 for kind in (CMD_TRIM, CMD_WRITE_ZEROES, CMD_CACHE, CMD_BLOCK_STATUS):
@@ -172,8 +173,8 @@ for kind in (CMD_TRIM, CMD_WRITE_ZEROES, CMD_CACHE, CMD_BLOCK_STATUS):
 client.disconnect()
 EOT
     stop
-    for name in open get_size can_write can_flush can_trim can_zero can_fast_zero can_extents \
-        can_fua can_cache can_multi_conn is_rotational block_size close; do
+    for name in default_export open get_size can_write can_flush can_trim can_zero can_fast_zero \
+        can_extents can_fua can_cache can_multi_conn is_rotational block_size close; do
         same "$name $(grep -c "^$name\b" "$DIR/calls")" "$name 1"
     done
 }
