@@ -25,6 +25,12 @@
 /* Extents are asked for in longer ones, which any minimum block size divides. */
 #define EXTENTS_PIECE_BYTES (UINT32_MAX - 65535)
 
+/* Zeroes are written from no more than fits a processor's cache. */
+#define ZERO_STEP_BYTES (UINT32_C(1024) * 1024)
+
+/* What is cached by reading is read in few calls: each may cost a process. */
+#define CACHE_STEP_BYTES (UINT32_C(64) * 1024 * 1024)
+
 /* There is an extent or more on either side of each hole. */
 enum { SPARSE_EXTENTS_MAX = 4 * SPARSE_PIECES_MAX };
 
@@ -158,14 +164,22 @@ int io_flush(struct conn *conn)
     return to_error(plugin_get_table()->flush(conn->export.handle, 0));
 }
 
-/* What the plugin lacks is done in steps of this many bytes. */
-static uint32_t next_step(const struct conn *conn, uint64_t left)
+/* What the plugin lacks is done in steps of at most so many bytes. */
+static uint32_t get_step(const struct conn *conn, uint32_t step_max, uint64_t left)
 {
-    uint32_t step = IO_STEP_BYTES;
+    uint32_t step = conn->export.payload_max < step_max ? conn->export.payload_max : step_max;
 
-    if (conn->export.block_maximum && conn->export.block_maximum < step)
-        step = conn->export.block_maximum;
     return left < step ? (uint32_t)left : step;
+}
+
+uint32_t io_get_zero_step(const struct conn *conn, uint64_t bytes)
+{
+    return get_step(conn, ZERO_STEP_BYTES, bytes);
+}
+
+uint32_t io_get_cache_step(const struct conn *conn, uint64_t bytes)
+{
+    return get_step(conn, CACHE_STEP_BYTES, bytes);
 }
 
 /* The first piece of a range that is too long for one callback. They end at multiples. */
@@ -229,12 +243,12 @@ static int write_step(struct conn *conn, struct io_range step, void *zeroes, boo
 
 static int write_zeroes(struct conn *conn, struct io_range range, bool is_fua)
 {
-    uint32_t buffer_bytes = next_step(conn, range.count);
+    uint32_t buffer_bytes = io_get_zero_step(conn, range.count);
     void *zeroes = spares_take(&conn->spares, buffer_bytes);
     int error = zeroes ? 0 : ENOMEM;
 
     while (!error && range.count > 0) {
-        struct io_range step = { range.offset, next_step(conn, range.count) };
+        struct io_range step = { range.offset, io_get_zero_step(conn, range.count) };
         error = write_step(conn, step, zeroes, is_fua);
         range.offset += step.count;
         range.count -= step.count;
@@ -280,12 +294,12 @@ int io_zero(struct conn *conn, struct io_range range, struct io_zero_flags flags
 
 static int read_and_drop(struct conn *conn, struct io_range range)
 {
-    CLEANUP_FREE void *buffer = malloc(next_step(conn, range.count));
+    CLEANUP_FREE void *buffer = malloc(io_get_cache_step(conn, range.count));
 
     if (!buffer)
         return ENOMEM;
     for (;;) {
-        uint32_t step = next_step(conn, range.count);
+        uint32_t step = io_get_cache_step(conn, range.count);
         int error =
             to_error(plugin_get_table()->pread(conn->export.handle, buffer, step, range.offset, 0));
         range.offset += step;

@@ -22,8 +22,9 @@ struct conn;
 struct nbdkit_extents;
 struct sparse_piece;
 
-/* What the plugin lacks is done with a buffer of at most this size. */
-enum { IO_STEP_BYTES = 1024 * 1024 };
+/* The size of the buffer by which so many bytes are zeroed by writing, or cached by reading. */
+uint32_t io_get_zero_step(const struct conn *conn, uint64_t bytes);
+uint32_t io_get_cache_step(const struct conn *conn, uint64_t bytes);
 
 /* A range of the export, in bytes. */
 struct io_range {

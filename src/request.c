@@ -18,6 +18,8 @@
 #include "extents.h"
 #include "io.h"
 #include "log.h"
+#define NBDKIT_API_VERSION 2
+#include "nbdkit-plugin.h"
 #include "transport.h"
 #include "wire.h"
 
@@ -197,7 +199,6 @@ static bool must_write_zeroes(const struct conn *conn)
 /* Bytes that the request will hold until it is answered. */
 static uint64_t find_memory(const struct conn *conn, const struct request *request)
 {
-    uint64_t step = request->count < IO_STEP_BYTES ? request->count : IO_STEP_BYTES;
     uint64_t extents = request->count < EXTENTS_MAX ? request->count : EXTENTS_MAX;
 
     switch (request->type) {
@@ -207,9 +208,11 @@ static uint64_t find_memory(const struct conn *conn, const struct request *reque
     case NBD_CMD_BLOCK_STATUS:
         return extents * (sizeof(struct extent) + sizeof(struct wire_extended_extent));
     case NBD_CMD_CACHE:
-        return step;
+        return conn->export.can_cache == NBDKIT_CACHE_EMULATE
+                   ? io_get_cache_step(conn, request->count)
+                   : 0;
     case NBD_CMD_WRITE_ZEROES:
-        return must_write_zeroes(conn) ? step : 0;
+        return must_write_zeroes(conn) ? io_get_zero_step(conn, request->count) : 0;
     default:
         return 0;
     }

@@ -252,6 +252,24 @@ EOT
     done
 }
 
+@test "cache by reading: in calls as long as the disk takes, 64 MiB at most" {
+    local sizes
+    for sizes in '0 0 0' '512 4096 16M'; do
+        rm -f "$DIR/calls"
+        serve eval get_size='echo 4G' can_cache='echo emulate' block_size="echo $sizes" \
+            pread="echo \"\$3 \$4\" >>$DIR/calls; head -c \"\$3\" /dev/zero"
+        py <<<'same(ready().errno(CMD_CACHE, 4096, 66 << 20), 0, "errno")'
+        if [ "$sizes" = '0 0 0' ]; then
+            same "$(cat "$DIR/calls")" "67108864 4096
+2097152 67112960"
+        else
+            same "$(cut -d ' ' -f 1 "$DIR/calls" | paste -sd ' ')" \
+                "16777216 16777216 16777216 16777216 2097152"
+        fi
+        stop
+    done
+}
+
 @test "extents: every way to write them, and the flag req_one" {
     recording_disk '    can_extents) ;;
     extents) printf "%s\n" "# the map" "" "0 64k" "64k 64k hole,zero" "128k 64k 2" "192k 64k hole" \
