@@ -32,7 +32,7 @@ TRANSMISSION = {
 }
 NEGOTIATION = ("open", "get_size")
 CONFIGURATION = ("config", "config_complete", "get_ready")
-MAY_BE_MISSING = ("open", "close", "config_complete", "get_ready")
+MAY_BE_MISSING = ("open", "close", "config_complete", "get_ready", "flush")
 
 
 class Told(Server):
