@@ -56,7 +56,7 @@ _nbdlab_keys() {
             get_ready get_size is_rotational list_exports map missing open pread preconnect \
             pwrite thread_model trim unload zero sh.timeout sh.grace
         ;;
-    file) printf '%s\n' file= dir= cache= fadvise= ;;
+    file) printf '%s\n' file= dir= fd= dirfd= cache= fadvise= ;;
     memory) printf '%s\n' size= allocator= ;;
     cc) printf '%s\n' script= CC= CFLAGS= EXTRA_CFLAGS= ;;
     esac
@@ -83,7 +83,7 @@ _nbdlab() {
         mapfile -t COMPREPLY < <(compgen -f -- "$cur")
         return
         ;;
-    --tls-certificates | dir)
+    --tls-certificates | dir | directory)
         compopt -o filenames
         mapfile -t COMPREPLY < <(compgen -d -- "$cur")
         return

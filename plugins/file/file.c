@@ -11,34 +11,84 @@
 #include <ctype.h>
 #include <dirent.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "fileio.h"
 
 #define THREAD_MODEL NBDKIT_THREAD_MODEL_PARALLEL
 
-/* Set in the configuration phase; exactly one of the two paths is, and both are absolute. */
-static char *file_path;
-static char *directory_path;
-static int directory_fd = -1; /* not -1 if the files of a directory are served */
-static struct fileio_options options = { .advice = POSIX_FADV_NORMAL };
+/* What may be served. */
+static const struct source {
+    const char *key;
+    bool is_directory;  /* its files, by export name */
+    bool is_descriptor; /* inherited from whoever started the server */
+} sources[] = {
+    { .key = "file" },
+    { .key = "dir", .is_directory = true },
+    { .key = "directory", .is_directory = true },
+    { .key = "fd", .is_descriptor = true },
+    { .key = "dirfd", .is_directory = true, .is_descriptor = true },
+};
 
-static int set_path(char **path, const char *key, const char *value)
+/* Set in the configuration phase. */
+static const struct source *source;
+static char *source_path;  /* absolute; or "fd=N", for messages */
+static int source_fd = -1; /* of a directory or a descriptor */
+static struct fileio_options options = { .advice = POSIX_FADV_NORMAL };
+static bool has_cache;
+static bool has_advice;
+
+/* Duplicated at once: it is the plugin's, whatever becomes of those that the server was given. */
+static int take_descriptor(const char *key, const char *value)
 {
-    if (*path != NULL) {
-        nbdkit_error("file: %s=%s: %s was given before, it can be given only once", key, value,
-                     key);
+    int fd;
+
+    if (nbdkit_parse_int(key, value, &fd) == -1)
+        return -1;
+    if (fd <= STDERR_FILENO) {
+        nbdkit_error("file: %s=%s: give a descriptor from 3 on: the first three are the server's",
+                     key, value);
         return -1;
     }
-    *path = nbdkit_absolute_path(value);
-    return *path == NULL ? -1 : 0;
+    source_fd = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+    if (source_fd == -1 || asprintf(&source_path, "%s=%d", key, fd) == -1) {
+        source_path = NULL;
+        nbdkit_error("file: %s=%s: %m", key, value);
+        return -1;
+    }
+    return 0;
+}
+
+static int take_source(const struct source *new_source, const char *value)
+{
+    if (source != NULL) {
+        nbdkit_error("file: %s=%s: %s was given before: give one of file, dir, fd and dirfd, once",
+                     new_source->key, value, source->key);
+        return -1;
+    }
+    source = new_source;
+    if (source->is_descriptor)
+        return take_descriptor(source->key, value);
+    source_path = nbdkit_absolute_path(value);
+    return source_path == NULL ? -1 : 0;
+}
+
+static int refuse_second(const char *key, const char *value)
+{
+    nbdkit_error("file: %s=%s: %s was given before, it can be given only once", key, value, key);
+    return -1;
 }
 
 static int parse_cache(const char *value)
 {
+    if (has_cache)
+        return refuse_second("cache", value);
+    has_cache = true;
     if (strcmp(value, "default") != 0 && strcmp(value, "none") != 0) {
         nbdkit_error("file: cache=%s is not known: use default or none", value);
         return -1;
@@ -49,6 +99,9 @@ static int parse_cache(const char *value)
 
 static int parse_advice(const char *value)
 {
+    if (has_advice)
+        return refuse_second("fadvise", value);
+    has_advice = true;
     if (strcmp(value, "normal") == 0)
         options.advice = POSIX_FADV_NORMAL;
     else if (strcmp(value, "random") == 0)
@@ -64,63 +117,92 @@ static int parse_advice(const char *value)
 
 static int file_config(const char *key, const char *value)
 {
-    if (strcmp(key, "file") == 0)
-        return set_path(&file_path, key, value);
-    if (strcmp(key, "dir") == 0)
-        return set_path(&directory_path, key, value);
+    for (size_t i = 0; i < sizeof sources / sizeof sources[0]; i++)
+        if (strcmp(key, sources[i].key) == 0)
+            return take_source(&sources[i], value);
     if (strcmp(key, "cache") == 0)
         return parse_cache(value);
     if (strcmp(key, "fadvise") == 0)
         return parse_advice(value);
-    nbdkit_error("file: unknown parameter '%s': it takes file, dir, cache and fadvise", key);
+    nbdkit_error("file: unknown parameter '%s': it takes file, dir, fd, dirfd, cache and fadvise",
+                 key);
     return -1;
 }
 
 static int check_file(void)
 {
-    if (fileio_check_type(AT_FDCWD, file_path) == 0)
+    int result = source->is_descriptor ? fileio_check_descriptor(source_fd)
+                                       : fileio_check_type(AT_FDCWD, source_path);
+
+    if (result == 0)
         return 0;
     if (errno == EISDIR)
-        nbdkit_error("file: %s is a directory: give dir=%s to serve the files in it", file_path,
-                     file_path);
+        nbdkit_error("file: %s is a directory: give dir%s%s to serve the files in it", source_path,
+                     source->is_descriptor ? "" : "=", source_path);
     else if (errno == ENODEV)
-        nbdkit_error("file: %s is neither a regular file nor a block device", file_path);
+        nbdkit_error("file: %s is neither a regular file nor a block device", source_path);
     else
-        nbdkit_error("file: %s: %m", file_path);
+        nbdkit_error("file: %s: %m", source_path);
+    return -1;
+}
+
+/* What is written to a descriptor for appending lands at the end of the file. */
+static int check_descriptor(void)
+{
+    int flags = fcntl(source_fd, F_GETFL);
+
+    if (flags == -1 || check_file() == -1)
+        return -1;
+    if ((flags & (O_PATH | O_APPEND)) == 0 && (flags & O_ACCMODE) != O_WRONLY)
+        return 0;
+    nbdkit_error("file: %s is open for writing only, for appending, or not for reading at all: "
+                 "open it for reading, or for both",
+                 source_path);
     return -1;
 }
 
 static int open_directory(void)
 {
-    directory_fd = open(directory_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (directory_fd == -1) {
-        nbdkit_error("file: dir=%s: %m", directory_path);
-        return -1;
-    }
-    return 0;
+    struct stat status;
+
+    if (!source->is_descriptor)
+        source_fd = open(source_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (source_fd == -1)
+        nbdkit_error("file: dir=%s: %m", source_path);
+    else if (fstat(source_fd, &status) == -1)
+        nbdkit_error("file: %s: %m", source_path);
+    else if (!S_ISDIR(status.st_mode))
+        nbdkit_error("file: %s is not a directory", source_path);
+    else
+        return 0;
+    return -1;
 }
 
 static int file_config_complete(void)
 {
-    if ((file_path == NULL) == (directory_path == NULL)) {
-        nbdkit_error("file: give either file=PATH or dir=DIRECTORY");
+    if (source == NULL) {
+        nbdkit_error("file: give one of file=PATH, dir=DIRECTORY, fd=NUMBER and dirfd=NUMBER");
         return -1;
     }
-    return file_path != NULL ? check_file() : open_directory();
+    if (source->is_directory)
+        return open_directory();
+    return source->is_descriptor ? check_descriptor() : check_file();
 }
 
 static void file_dump_plugin(void)
 {
+    printf("file_block_size=yes\n");
+    printf("file_blkrotational=yes\n");
+    printf("file_extents=yes\n");
     printf("file_falloc_fl_punch_hole=yes\n");
     printf("file_falloc_fl_zero_range=yes\n");
 }
 
 static void file_unload(void)
 {
-    if (directory_fd != -1)
-        close(directory_fd);
-    free(directory_path);
-    free(file_path);
+    if (source_fd != -1)
+        close(source_fd);
+    free(source_path);
 }
 
 /* Export names come from the network: one with a slash could leave the directory, one with a
@@ -135,7 +217,7 @@ static bool is_plain_name(const char *name)
 
 static int add_export(const char *name, struct nbdkit_exports *exports)
 {
-    if (!is_plain_name(name) || fileio_check_type(directory_fd, name) == -1)
+    if (!is_plain_name(name) || fileio_check_type(source_fd, name) == -1)
         return 0;
     if (nbdkit_add_export(exports, name, NULL) == 0)
         return 0;
@@ -149,11 +231,11 @@ static int file_list_exports(int readonly, int is_tls, struct nbdkit_exports *ex
 
     (void)readonly;
     (void)is_tls;
-    if (directory_fd == -1)
+    if (!source->is_directory)
         return nbdkit_use_default_export(exports);
-    count = scandirat(directory_fd, ".", &entries, NULL, alphasort);
+    count = scandirat(source_fd, ".", &entries, NULL, alphasort);
     if (count == -1) {
-        nbdkit_error("file: cannot list %s: %m", directory_path);
+        nbdkit_error("file: cannot list %s: %m", source_path);
         return -1;
     }
     for (int i = 0; i < count; i++) {
@@ -174,27 +256,36 @@ static const char *choose_file(void)
     if (name == NULL)
         return NULL;
     if (name[0] == '\0') {
-        nbdkit_error("file: the client named no export: it must name a file in %s", directory_path);
+        nbdkit_error("file: the client named no export: it must name a file in %s", source_path);
         nbdkit_set_error(EINVAL);
         return NULL;
     }
     if (!is_plain_name(name)) {
         nbdkit_error("file: the client's export name has a slash or a control character in it: "
                      "only files directly in %s are served",
-                     directory_path);
+                     source_path);
         nbdkit_set_error(EINVAL);
         return NULL;
     }
     return name;
 }
 
+static int open_source(struct fileio *file, const char *name,
+                       const struct fileio_options *connection_options)
+{
+    if (source->is_descriptor && !source->is_directory)
+        return fileio_adopt_file(file, source_fd, name, connection_options);
+    return fileio_open_file(file, source->is_directory ? source_fd : AT_FDCWD, name,
+                            connection_options);
+}
+
 static void *file_open(int readonly)
 {
     struct fileio_options connection_options = options;
-    const char *path = directory_fd == -1 ? file_path : choose_file();
+    const char *name = source->is_directory ? choose_file() : source_path;
     struct fileio *file;
 
-    if (path == NULL)
+    if (name == NULL)
         return NULL;
     file = malloc(sizeof *file);
     if (file == NULL) {
@@ -202,8 +293,8 @@ static void *file_open(int readonly)
         return NULL;
     }
     connection_options.is_readonly = readonly != 0;
-    if (fileio_open_file(file, directory_fd, path, &connection_options) == -1) {
-        nbdkit_error("%s: cannot serve it: %s", path, fileio_explain_open(errno));
+    if (open_source(file, name, &connection_options) == -1) {
+        nbdkit_error("%s: cannot serve it: %s", name, fileio_explain_open(errno));
         free(file);
         return NULL;
     }
@@ -221,6 +312,15 @@ static int64_t file_get_size(void *handle)
     const struct fileio *file = handle;
 
     return (int64_t)file->size_bytes;
+}
+
+/* The minimum is 1: through the page cache, a request need not be aligned to the sectors. */
+static int file_block_size(void *handle, uint32_t *minimum, uint32_t *preferred, uint32_t *maximum)
+{
+    *preferred = fileio_get_preferred_bytes(handle);
+    *minimum = *preferred == 0 ? 0 : 1;
+    *maximum = *preferred == 0 ? 0 : UINT32_MAX;
+    return 0;
 }
 
 static int file_can_write(void *handle)
@@ -343,7 +443,8 @@ static struct nbdkit_plugin plugin = {
     .config = file_config,
     .config_complete = file_config_complete,
     .config_help = "[file=]PATH                       the file or block device to serve, or\n"
-                   "dir=DIRECTORY                     serve its files by export name\n"
+                   "dir=DIRECTORY                     serve its files by export name, or\n"
+                   "fd=NUMBER, dirfd=NUMBER           the same by an inherited descriptor\n"
                    "cache=default|none                keep in the page cache, or not\n"
                    "fadvise=normal|random|sequential  how clients will access it",
     .magic_config_key = "file",
@@ -351,6 +452,7 @@ static struct nbdkit_plugin plugin = {
     .open = file_open,
     .close = file_close,
     .get_size = file_get_size,
+    .block_size = file_block_size,
     .can_write = file_can_write,
     .is_rotational = file_is_rotational,
     .can_multi_conn = file_can_multi_conn,

@@ -42,25 +42,29 @@ int fileio_check_type(int directory_fd, const char *path)
     return fstatat(directory_fd, path, &status, 0) == -1 ? -1 : check_mode(status.st_mode);
 }
 
+int fileio_check_descriptor(int fd)
+{
+    struct stat status;
+
+    return fstat(fd, &status) == -1 ? -1 : check_mode(status.st_mode);
+}
+
 /* O_NONBLOCK so that a file that has turned into a FIFO since it was checked cannot hang us. */
-static int open_either_way(struct fileio *file, int directory_fd, const char *path,
-                           const struct fileio_options *options)
+static void open_either_way(struct fileio *file, int directory_fd, const char *path,
+                            const struct fileio_options *options)
 {
     const int flags = O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
 
     if (!options->is_readonly) {
         file->can_write = true;
         file->file_fd = openat(directory_fd, path, O_RDWR | flags);
-        if (file->file_fd != -1)
-            return 0;
-        if (options->must_write ||
+        if (file->file_fd != -1 || options->must_write ||
             (errno != EACCES && errno != EPERM && errno != EROFS && errno != ETXTBSY))
-            return -1;
+            return;
         nbdkit_debug("%s: served read-only, it cannot be opened for writing: %m", file->name);
     }
     file->can_write = false;
     file->file_fd = openat(directory_fd, path, O_RDONLY | flags);
-    return file->file_fd == -1 ? -1 : 0;
 }
 
 static int read_status(struct fileio *file)
@@ -76,21 +80,43 @@ static int read_status(struct fileio *file)
     return 0;
 }
 
-int fileio_open_file(struct fileio *file, int directory_fd, const char *path,
-                     const struct fileio_options *options)
+static int begin_file(struct fileio *file, const char *name, const struct fileio_options *options)
 {
     *file = (struct fileio){ .file_fd = -1, .must_drop_cache = options->must_drop_cache };
-    file->name = strdup(path);
-    if (file->name == NULL)
-        return -1;
-    if (fileio_check_type(directory_fd, path) == -1 ||
-        open_either_way(file, directory_fd, path, options) == -1 || read_status(file) == -1) {
+    file->name = strdup(name);
+    return file->name == NULL ? -1 : 0;
+}
+
+/* The file's descriptor is open, or not if anything failed before. */
+static int finish_file(struct fileio *file, const struct fileio_options *options)
+{
+    if (file->file_fd == -1 || read_status(file) == -1) {
         fileio_close_file(file);
         return -1;
     }
     if (posix_fadvise(file->file_fd, 0, 0, options->advice) != 0)
-        nbdkit_debug("%s: this file takes no access advice", path);
+        nbdkit_debug("%s: this file takes no access advice", file->name);
     return 0;
+}
+
+int fileio_adopt_file(struct fileio *file, int fd, const char *name,
+                      const struct fileio_options *options)
+{
+    if (begin_file(file, name, options) == -1)
+        return -1;
+    file->can_write = !options->is_readonly && (fcntl(fd, F_GETFL) & O_ACCMODE) == O_RDWR;
+    file->file_fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    return finish_file(file, options);
+}
+
+int fileio_open_file(struct fileio *file, int directory_fd, const char *path,
+                     const struct fileio_options *options)
+{
+    if (begin_file(file, path, options) == -1)
+        return -1;
+    if (fileio_check_type(directory_fd, path) == 0)
+        open_either_way(file, directory_fd, path, options);
+    return finish_file(file, options);
 }
 
 void fileio_close_file(struct fileio *file)
@@ -341,6 +367,21 @@ int fileio_find_extent(struct fileio *file, uint64_t offset, uint64_t *length_by
     /* A hole punched between the two calls; to call a byte of it data is always right. */
     *length_bytes = hole == data ? 1 : (uint64_t)(hole - data);
     return 0;
+}
+
+uint32_t fileio_get_preferred_bytes(const struct fileio *file)
+{
+    unsigned physical_bytes = 0;
+    unsigned optimal_bytes = 0;
+    uint32_t preferred_bytes = 4096;
+
+    if (!file->is_block_device || ioctl(file->file_fd, BLKPBSZGET, &physical_bytes) == -1 ||
+        ioctl(file->file_fd, BLKIOOPT, &optimal_bytes) == -1)
+        return 0;
+    while (preferred_bytes < 32u << 20 &&
+           (preferred_bytes < physical_bytes || preferred_bytes * 2 <= optimal_bytes))
+        preferred_bytes *= 2;
+    return preferred_bytes;
 }
 
 bool fileio_is_rotational(const struct fileio *file)

@@ -35,10 +35,18 @@ struct fileio {
  * Returns 0, and the caller is to close it; or -1 with errno, for fileio_explain_open. */
 int fileio_open_file(struct fileio *file, int directory_fd, const char *path,
                      const struct fileio_options *options);
+
+/* The same for a descriptor of such a file, which is duplicated; name is for messages. It can be
+ * written if the descriptor is for both. */
+int fileio_adopt_file(struct fileio *file, int fd, const char *name,
+                      const struct fileio_options *options);
 void fileio_close_file(struct fileio *file);
 
 /* Why a file could not be opened, in words, after "NAME: ". Static, or strerror(3)'s. */
 const char *fileio_explain_open(int error);
+
+/* 0 if fd is open on a regular file or a block device; else -1 with errno. Logs nothing. */
+int fileio_check_descriptor(int fd);
 
 /* 0 if path names a regular file or a block device; else -1 with errno. Logs nothing. */
 int fileio_check_type(int directory_fd, const char *path);
@@ -69,6 +77,10 @@ bool fileio_can_find_extents(const struct fileio *file);
 
 /* Stores whether a hole or data is at offset, and in *length_bytes for how many bytes. */
 int fileio_find_extent(struct fileio *file, uint64_t offset, uint64_t *length_bytes, bool *is_hole);
+
+/* How many bytes requests should have, as the block device says: a power of 2 from 4096 to 32 MiB.
+ * 0 for a regular file, and if the device says nothing. */
+uint32_t fileio_get_preferred_bytes(const struct fileio *file);
 
 /* True if the file is a block device on a disk that turns. */
 bool fileio_is_rotational(const struct fileio *file);

@@ -331,22 +331,93 @@ EOT
     stop
 }
 
+@test "file: directory= is another name of dir=, and dirfd= serves a directory that was inherited" {
+    make_directory
+    for source in directory="$DIR/disks" dirfd=9; do
+        serve file "$source" 9<"$DIR/disks"
+        py <<'EOT'
+c = connect()
+c.greet()
+same([name for name, _ in c.list_exports()], ["a.img", "b b.img", "link"])
+for name in ("", "..", "folder", "../outside/real", "a.img/"):
+    c = connect()
+    c.greet()
+    assert c.refusal(OPT_GO, go_query(name)) & REP_ERROR_BIT, name
+    c.close()
+h = libnbd(export="a.img")
+h.pwrite(b"FIRST", 0)
+same(bytes(h.pread(5, 0)), b"FIRST")
+EOT
+        stop
+    done
+    has "the client named no export: it must name a file in dirfd=9"
+}
+
+@test "file: fd= serves what is open on a descriptor, as far as it is open for it" {
+    truncate -s 1M "$DISK"
+    # Two clients, and a descriptor that is closed once the server has it.
+    serve file fd=9 9<>"$DISK"
+    py <<'EOT'
+one, two = libnbd(), libnbd()
+one.pwrite(b"data", 7)
+same(bytes(two.pread(6, 6)), b"\0data\0")
+same(one.is_read_only(), False)
+one.trim(1 << 20, 0)
+same(bytes(two.pread(6, 6)), bytes(6))
+EOT
+    stop
+    for options in "fd=9" "-r fd=8"; do
+        # shellcheck disable=SC2086
+        serve file $options 9<"$DISK" 8<>"$DISK"
+        contains "$(nbdinfo "$URI")" "is_read_only: true"
+        stop
+    done
+    # In the background, where the server is another process.
+    "$NBDLAB" -U "$SOCK" -P "$PIDFILE" file fd=9 9<>"$DISK" 3>&- 4>&-
+    SERVER=$(<"$PIDFILE")
+    STARTED+=("$SERVER")
+    same "$(nbdinfo --size "$URI")" 1048576
+    kill "$SERVER"
+    wait_for not is_alive "$SERVER"
+}
+
+@test "file: descriptors that cannot be served" {
+    truncate -s 1M "$DISK"
+    exec 5<"$DISK" 6>"$DIR/out" 7>>"$DIR/out" 8<"$DIR" 9</dev/null
+    fails_with "fd: \"x\" is not a number" fd=x
+    fails_with "file: fd=0: give a descriptor from 3 on: the first three are the server's" fd=0
+    fails_with "file: dirfd=-1: give a descriptor from 3 on" dirfd=-1
+    fails_with "file: fd=99: Bad file descriptor" fd=99
+    fails_with "file: fd=6 is open for writing only" fd=6
+    fails_with "for appending" fd=7
+    fails_with "file: fd=8 is a directory: give dirfd=8 to serve the files in it" fd=8
+    fails_with "file: fd=9 is neither a regular file nor a block device" fd=9
+    fails_with "file: dirfd=5 is not a directory" dirfd=5
+    fails_with "fd was given before" fd=5 fd=5
+    fails_with "fd was given before" fd=5 dirfd=8
+    exec 5<&- 6>&- 7>&- 8<&- 9<&-
+}
+
 @test "file: errors at the start" {
     truncate -s 1M "$DISK"
     mkfifo "$DIR/fifo"
-    fails_with "file: give either file=PATH or dir=DIRECTORY"
-    fails_with "file: give either file=PATH or dir=DIRECTORY" "$DISK" dir="$DIR"
+    fails_with "file: give one of file=PATH, dir=DIRECTORY, fd=NUMBER and dirfd=NUMBER"
+    fails_with "file: dir=$DIR: file was given before: give one of file, dir, fd and dirfd, once" \
+        "$DISK" dir="$DIR"
     fails_with "file: $DIR/missing: No such file or directory" "$DIR/missing"
     fails_with "file: $DIR is a directory: give dir=$DIR to serve the files in it" "$DIR"
     fails_with "file: $DIR/fifo is neither a regular file nor a block device" "$DIR/fifo"
     fails_with "file: /dev/null is neither a regular file nor a block device" /dev/null
     fails_with "file: dir=$DIR/missing: No such file or directory" dir="$DIR/missing"
     fails_with "file: dir=$DISK: Not a directory" dir="$DISK"
-    fails_with "file was given before, it can be given only once" "$DISK" "$DISK"
+    fails_with "file was given before" "$DISK" "$DISK"
+    fails_with "directory was given before" directory="$DIR" dir="$DIR"
+    fails_with "cache was given before, it can be given only once" "$DISK" cache=none cache=none
+    fails_with "fadvise was given before" "$DISK" fadvise=normal fadvise=random
     fails_with "file: cache=all is not known: use default or none" "$DISK" cache=all
     fails_with "file: fadvise=fast is not known: use normal, random or sequential" \
         "$DISK" fadvise=fast
-    fails_with "file: unknown parameter 'size': it takes file, dir, cache and fadvise" \
+    fails_with "file: unknown parameter 'size': it takes file, dir, fd, dirfd, cache and fadvise" \
         "$DISK" size=1M
 }
 
@@ -355,6 +426,9 @@ EOT
     [ "$status" -eq 0 ]
     contains "$output" "name=file"
     contains "$output" "thread_model=parallel"
+    for fact in block_size blkrotational extents; do
+        contains "$output" "file_$fact=yes"
+    done
     contains "$output" "file_falloc_fl_punch_hole=yes"
     contains "$output" "file_falloc_fl_zero_range=yes"
 }

@@ -27,8 +27,10 @@ static int tests;
 static int failures;
 static bool is_device = true; /* do files look like block devices? */
 static int allocate_errno;    /* with which fallocate fails; 0: it succeeds */
-static int last_mode;         /* of fallocate, as it was called last */
-static int syncs;             /* calls of fdatasync */
+static unsigned device_physical_bytes = 512;
+static unsigned device_optimal_bytes;
+static int last_mode; /* of fallocate, as it was called last */
+static int syncs;     /* calls of fdatasync */
 
 static void check(bool is_ok, const char *name)
 {
@@ -65,6 +67,10 @@ static int fake_ioctl(int fd, unsigned long request, ...)
     va_start(args, request);
     if (request == BLKGETSIZE64)
         *va_arg(args, uint64_t *) = DEVICE_BYTES;
+    else if (request == BLKPBSZGET)
+        *va_arg(args, unsigned *) = device_physical_bytes;
+    else if (request == BLKIOOPT)
+        *va_arg(args, unsigned *) = device_optimal_bytes;
     else if (request == BLKROTATIONAL)
         *va_arg(args, unsigned short *) = 1;
     va_end(args);
@@ -149,6 +155,30 @@ static void test_device(const char *path)
     fileio_close_file(&file);
 }
 
+static void test_sizes(const char *path)
+{
+    static const unsigned rows[][3] = {
+        { 512, 0, 4096 },
+        { 4096, 0, 4096 },
+        { 16384, 4096, 16384 },
+        { 512, 1536 << 10, 1 << 20 }, /* a RAID's, no power of 2 */
+        { 512, 0xffffffff, 32 << 20 },
+    };
+
+    is_device = true;
+    struct fileio file = open_file(path);
+    for (unsigned i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        device_physical_bytes = rows[i][0];
+        device_optimal_bytes = rows[i][1];
+        check(fileio_get_preferred_bytes(&file) == rows[i][2], "the size that a device prefers");
+    }
+    fileio_close_file(&file);
+    is_device = false;
+    file = open_file(path);
+    check(fileio_get_preferred_bytes(&file) == 0, "a file has none");
+    fileio_close_file(&file);
+}
+
 static void test_poor_file_system(const char *path)
 {
     is_device = false;
@@ -193,6 +223,7 @@ int main(void)
     check(fd >= 0 && ftruncate(fd, DEVICE_BYTES) == 0, "a file to test with");
     close(fd);
     test_device(path);
+    test_sizes(path);
     test_poor_file_system(path);
     test_opening(path);
     unlink(path);
