@@ -9,7 +9,7 @@
 #   make bench-check          can all rows of the benchmark be run, and is the data right?
 #   make peers-check          with newer clients, which ../shared/peers.sh installs
 #   make lint                 style and static analysis
-#   make TLS=0                without TLS, though GnuTLS is there
+#   make TLS=0 ZSTD=0         without TLS, though GnuTLS is there; without allocator=zstd
 #   make install DESTDIR= PREFIX=/usr/local [NBDKIT_COMPAT=1]
 
 VERSION = 0.1.0
@@ -68,7 +68,8 @@ ALL_LDFLAGS = -pthread $(if $(SANITIZE),-fsanitize=$(SANITIZE)) $(LDFLAGS)
 PLUGIN_CFLAGS = $(ALL_CFLAGS) -fPIC -fvisibility=hidden -Iinclude -iquote plugins/shared
 DEFINES = -DNBDLAB_VERSION='"$(VERSION)"' -DPLUGIN_FOLDER='"$(PLUGINDIR)"' \
           -DBIN_FOLDER='"$(BINDIR)"' -DMAN_FOLDER='"$(MANDIR)"' -DLIB_FOLDER='"$(LIBDIR)"' \
-          -DSYSCONF_FOLDER='"$(SYSCONFDIR)"' -DNBDKIT_FOLDERS='"$(NBDKIT_PLUGINDIRS)"'
+          -DSYSCONF_FOLDER='"$(SYSCONFDIR)"' -DNBDKIT_FOLDERS='"$(NBDKIT_PLUGINDIRS)"' \
+          -DHAS_ZSTD=$(ZSTD)
 
 TLS_OBJECTS = $(patsubst %,$(B)/src/%.o,tls tls_certificates tls_credentials tls_file)
 PLAIN_OBJECTS = $(filter-out $(TLS_OBJECTS),$(patsubst src/%.c,$(B)/src/%.o,$(wildcard src/*.c)))
@@ -79,7 +80,19 @@ SHARED = $(wildcard plugins/shared/*.c)
 SH_COMMON = $(filter-out sh-plugin/sh.c sh-plugin/eval.c,$(wildcard sh-plugin/*.c)) $(SHARED)
 sh_SOURCES = sh-plugin/sh.c $(SH_COMMON)
 eval_SOURCES = sh-plugin/eval.c $(SH_COMMON)
-memory_SOURCES = $(wildcard plugins/memory/*.c)
+# The memory plugin compresses where libzstd is.
+ZSTD_ORIGIN := $(origin ZSTD)
+ZSTD ?= $(shell pkg-config --exists libzstd 2>/dev/null && echo 1 || echo 0)
+ZSTD := $(ZSTD)
+ifeq ($(ZSTD)$(ZSTD_ORIGIN)$(filter check demo lint clean bench bench-check,$(MAKECMDGOALS)),0undefined)
+$(info pkg-config finds no libzstd (Debian's libzstd-dev), so there will be no allocator=zstd.)
+endif
+memory_SOURCES = $(addprefix plugins/memory/,memory.c pages.c \
+                 $(if $(filter 1,$(ZSTD)),packed.c,packed_absent.c))
+ifeq ($(ZSTD),1)
+memory_LIBS := $(shell pkg-config --libs libzstd)
+$(B)/plugins/memory/packed.o: PLUGIN_CFLAGS += $(shell pkg-config --cflags libzstd)
+endif
 file_SOURCES = $(wildcard plugins/file/*.c) plugins/shared/fileio.c
 cc_SOURCES = $(wildcard plugins/cc/*.c) plugins/shared/input.c
 PLUGIN_NAMES = $(if $(wildcard sh-plugin/sh.c),sh eval) memory file cc
@@ -111,8 +124,8 @@ nbdlab: $(B)/nbdlab
 # Objects depend on the flags they were built with.
 $(B)/flags: FORCE
 	@mkdir -p $(@D)
-	@echo '$(CC) $(ALL_CFLAGS) $(DEFINES) $(ALL_LDFLAGS) TLS=$(TLS)' | cmp -s - $@ || \
-	 echo '$(CC) $(ALL_CFLAGS) $(DEFINES) $(ALL_LDFLAGS) TLS=$(TLS)' >$@
+	@echo '$(CC) $(ALL_CFLAGS) $(DEFINES) $(ALL_LDFLAGS) TLS=$(TLS) ZSTD=$(ZSTD)' | cmp -s - $@ || \
+	 echo '$(CC) $(ALL_CFLAGS) $(DEFINES) $(ALL_LDFLAGS) TLS=$(TLS) ZSTD=$(ZSTD)' >$@
 FORCE:
 
 $(B)/nbdlab: $(SERVER_OBJECTS) src/symbols.list

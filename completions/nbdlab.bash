@@ -123,7 +123,7 @@ _nbdlab() {
         return
         ;;
     allocator)
-        mapfile -t COMPREPLY < <(compgen -W sparse -- "$cur")
+        mapfile -t COMPREPLY < <(compgen -W 'sparse malloc malloc,mlock zstd' -- "$cur")
         return
         ;;
     -*)

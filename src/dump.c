@@ -99,7 +99,7 @@ void dump_config(void)
     printf("version_major=%d\n", NBDKIT_VERSION_MAJOR);
     printf("version_minor=%d\n", NBDKIT_VERSION_MINOR);
     printf("vsock_option=yes\n");
-    printf("zstd=no\n");
+    printf("zstd=%s\n", HAS_ZSTD ? "yes" : "no");
 }
 
 /* Callbacks that API version 2 gave another form; nbdkit prints the old

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /* The memory of a disk: a tree of pages that grows where it is written.
- * Any number of request threads are in here at a time; it calls libc alone. */
+ * Any number of request threads are in here at a time; it calls libc and packed. */
 
 #define _GNU_SOURCE 1
 
@@ -13,7 +13,10 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "packed.h"
+
 #define PAGE_BYTES 65536u
+_Static_assert(PAGE_BYTES == PACKED_PAGE_BYTES, "a packed page is one page");
 #define NODE_BITS 10
 #define NODE_SLOTS (1u << NODE_BITS)
 
@@ -121,15 +124,24 @@ static uint64_t skip_missing_leaf(struct pages *pages, uint64_t offset)
     return (offset / leaf_bytes + 1) * leaf_bytes;
 }
 
-int pages_create(struct pages *pages, uint64_t size_bytes, bool is_whole)
+static size_t size_of_whole(const struct pages *pages)
+{
+    return (pages->size_bytes / PAGE_BYTES + 1) * PAGE_BYTES;
+}
+
+int pages_create(struct pages *pages, uint64_t size_bytes, enum pages_kind kind)
 {
     uint64_t page_count = size_bytes / PAGE_BYTES + 1;
 
-    *pages = (struct pages){ .size_bytes = size_bytes, .level_count = 1 };
+    *pages = (struct pages){
+        .size_bytes = size_bytes,
+        .level_count = 1,
+        .is_packed = kind == PAGES_PACKED,
+    };
     while (page_count >> (pages->level_count * NODE_BITS) != 0)
         pages->level_count++;
-    if (is_whole) {
-        pages->whole = mmap(NULL, page_count * PAGE_BYTES, PROT_READ | PROT_WRITE,
+    if (kind == PAGES_WHOLE) {
+        pages->whole = mmap(NULL, size_of_whole(pages), PROT_READ | PROT_WRITE,
                             MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         if (pages->whole == MAP_FAILED)
             return -1;
@@ -141,6 +153,11 @@ int pages_create(struct pages *pages, uint64_t size_bytes, bool is_whole)
     for (unsigned i = 0; i < PAGES_LOCK_COUNT; i++)
         pthread_rwlock_init(&pages->locks[i].rwlock, NULL);
     return 0;
+}
+
+int pages_lock_memory(struct pages *pages)
+{
+    return mlock(pages->whole, size_of_whole(pages));
 }
 
 static void free_node(struct pages_node *node, unsigned level)
@@ -161,12 +178,91 @@ void pages_destroy(struct pages *pages)
     for (unsigned i = 0; i < PAGES_LOCK_COUNT; i++)
         pthread_rwlock_destroy(&pages->locks[i].rwlock);
     if (pages->whole != NULL)
-        munmap(pages->whole, (pages->size_bytes / PAGE_BYTES + 1) * PAGE_BYTES);
+        munmap(pages->whole, size_of_whole(pages));
     else
         free_node(pages->root, pages->level_count - 1);
+    packed_free_benches();
 }
 
-void pages_read(struct pages *pages, void *buffer, uint32_t count_bytes, uint64_t offset)
+/* The caller holds the page's lock. */
+static int read_packed(const void *packed, const struct span *span, char *target)
+{
+    struct packed_bench *bench = packed_take_bench();
+
+    if (bench == NULL)
+        return -1;
+    int result = packed_unpack(bench, packed);
+    if (result == 0)
+        memcpy(target, packed_get_page(bench) + span->start_bytes, span->length_bytes);
+    packed_give_bench(bench);
+    return result;
+}
+
+/* What the page was is on the bench, but not where all of it will be overwritten. */
+static int unpack_for_change(struct packed_bench *bench, const void *packed,
+                             const struct span *span)
+{
+    if (packed != NULL && !span->is_all)
+        return packed_unpack(bench, packed);
+    memset(packed_get_page(bench), 0, PAGE_BYTES);
+    return 0;
+}
+
+/* Writes `source`, or zeroes if that is NULL. The caller holds the page's lock for writing. */
+static int write_packed(struct pages *pages, const struct span *span, const char *source)
+{
+    _Atomic(void *) *slot = find_slot(pages, span->index, true);
+    struct packed_bench *bench = slot == NULL ? NULL : packed_take_bench();
+
+    if (bench == NULL)
+        return -1;
+    void *packed = NULL;
+    void *old = atomic_load_explicit(slot, memory_order_relaxed);
+    if (unpack_for_change(bench, old, span) == 0) {
+        char *target = packed_get_page(bench) + span->start_bytes;
+        if (source != NULL)
+            memcpy(target, source, span->length_bytes);
+        else
+            memset(target, 0, span->length_bytes);
+        packed = packed_pack(bench);
+    }
+    packed_give_bench(bench);
+    if (packed == NULL)
+        return -1;
+    atomic_store_explicit(slot, packed, memory_order_relaxed);
+    free(old);
+    return 0;
+}
+
+/* The caller holds the page's lock. */
+static int read_span(struct pages *pages, const struct span *span, char *target)
+{
+    const char *page = find_page(pages, span->index);
+
+    if (page == NULL)
+        memset(target, 0, span->length_bytes);
+    else if (pages->is_packed)
+        return read_packed(page, span, target);
+    else
+        memcpy(target, page + span->start_bytes, span->length_bytes);
+    return 0;
+}
+
+/* The caller holds the page's lock for writing. */
+static int write_span(struct pages *pages, const struct span *span, const char *source)
+{
+    if (pages->is_packed)
+        return write_packed(pages, span, source);
+
+    char *page = find_or_add_page(pages, span, true);
+
+    if (page == NULL)
+        return -1;
+    memcpy(page + span->start_bytes, source, span->length_bytes);
+    return 0;
+}
+
+int pages_read(struct pages *pages, void *buffer, uint32_t count_bytes, uint64_t offset)
 {
     char *target = buffer;
 
@@ -175,15 +271,14 @@ void pages_read(struct pages *pages, void *buffer, uint32_t count_bytes, uint64_
         pthread_rwlock_t *lock = lock_of_page(pages, span.index);
 
         pthread_rwlock_rdlock(lock);
-        const char *page = find_page(pages, span.index);
-        if (page == NULL)
-            memset(target, 0, span.length_bytes);
-        else
-            memcpy(target, page + span.start_bytes, span.length_bytes);
+        int result = read_span(pages, &span, target);
         pthread_rwlock_unlock(lock);
+        if (result == -1)
+            return -1;
         target += span.length_bytes;
         offset += span.length_bytes;
     }
+    return 0;
 }
 
 int pages_write(struct pages *pages, const void *buffer, uint32_t count_bytes, uint64_t offset)
@@ -195,11 +290,9 @@ int pages_write(struct pages *pages, const void *buffer, uint32_t count_bytes, u
         pthread_rwlock_t *lock = lock_of_page(pages, span.index);
 
         pthread_rwlock_wrlock(lock);
-        char *page = find_or_add_page(pages, &span, true);
-        if (page != NULL)
-            memcpy(page + span.start_bytes, source, span.length_bytes);
+        int result = write_span(pages, &span, source);
         pthread_rwlock_unlock(lock);
-        if (page == NULL)
+        if (result == -1)
             return -1;
         source += span.length_bytes;
         offset += span.length_bytes;
@@ -212,12 +305,17 @@ static int clear_span(struct pages *pages, const struct span *span, bool may_fre
 {
     char *page = find_page(pages, span->index);
 
-    if (page == NULL)
-        return may_free || find_or_add_page(pages, span, false) != NULL ? 0 : -1;
-    if (may_free && span->is_all && pages->whole == NULL)
+    if (page == NULL && may_free)
+        return 0;
+    if (may_free && span->is_all && pages->whole == NULL) {
         drop_page(pages, span->index);
-    else
-        memset(page + span->start_bytes, 0, span->length_bytes);
+        return 0;
+    }
+    if (pages->is_packed)
+        return write_packed(pages, span, NULL);
+    if (page == NULL)
+        return find_or_add_page(pages, span, false) != NULL ? 0 : -1;
+    memset(page + span->start_bytes, 0, span->length_bytes);
     return 0;
 }
 

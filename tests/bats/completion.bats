@@ -89,6 +89,6 @@ offers() {
     offers "allocator= size=" --unix = sock --timeout 3 memory ""
     offers "sh.timeout=" eval sh.t
     offers "EXTRA_CFLAGS=" cc ./disk.c EXTRA
-    offers "sparse" memory allocator =
+    offers "malloc malloc,mlock sparse zstd" memory allocator =
     offers "normal random sequential" file fadvise = ""
 }

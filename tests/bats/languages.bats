@@ -51,6 +51,17 @@ planned() {
     contains "$output" "nbdkit-memory-plugin.so"
 }
 
+@test "without libzstd, the memory plugin is built without it, and one line says so" {
+    planned
+    contains "$output" "memory/packed.c"
+    without pkg-config libzstd
+    planned
+    same "$(grep -c "libzstd" <<<"$output")" 1
+    contains "$output" "(Debian's libzstd-dev), so there will be no allocator=zstd"
+    contains "$output" "memory/packed_absent.c"
+    not contains "$output" "lzstd"
+}
+
 @test "languages that are not wanted are left out without a word" {
     without ocamlopt -version
     planned LANGUAGES=python

@@ -35,7 +35,7 @@ void *__wrap_calloc(size_t count, size_t size)
 }
 EOT
     cc -std=gnu11 -DNBDLAB_VERSION="\"test\"" -I "$TESTS/../include" -fPIC -shared -o "$DIR/limited.so" "$DIR/limit.c" \
-        "$TESTS"/../plugins/memory/*.c -Wl,--wrap=malloc -Wl,--wrap=calloc
+        "$TESTS"/../plugins/memory/{memory,pages,packed_absent}.c -Wl,--wrap=malloc -Wl,--wrap=calloc
 }
 
 @test "memory: size and what is advertised" {
@@ -245,6 +245,91 @@ EOT
     stop
 }
 
+@test "memory: each allocator keeps what is written, zeroed and trimmed, on all parts of pages" {
+    for allocator in sparse malloc malloc,mlock=false zstd; do
+        serve memory 1M allocator=$allocator
+        py <<'EOT'
+import random
+random.seed(1)
+h = libnbd()
+size = 1 << 20
+want = bytearray(size)
+for i in range(150):
+    # Page boundaries are met more often than chance would have it.
+    offset = min(random.randrange(17) * 65536 + random.choice((0, 0, -3, 7)), size - 1) % size
+    count = min(random.choice((1, 10, 65536, 65536 * 2 + 5)), size - offset)
+    action = random.randrange(5)
+    if action < 2:
+        data = (b"some text " * (count // 10 + 1))[:count] if action else random.randbytes(count)
+        h.pwrite(data, offset)
+    else:
+        data = bytes(count)
+        if action == 2:
+            h.zero(count, offset, nbd.CMD_FLAG_NO_HOLE)
+        elif action == 3:
+            h.zero(count, offset)
+        else:
+            h.trim(count, offset)
+    want[offset:offset + count] = data
+    if i % 10 == 9:
+        start = random.randrange(size - 70000)
+        same(h.pread(70000, start), want[start:start + 70000])
+same(h.pread(size, 0), want)
+EOT
+        stop
+    done
+}
+
+@test "memory: allocator=zstd takes less memory than what is written, and has holes" {
+    contains "$("$NBDLAB" memory --dump-plugin)" "zstd=yes"
+    serve memory 1T allocator=zstd
+    py <<'EOT'
+def memory_kib():
+    for line in open("/proc/%s/status" % os.environ["SERVER"]):
+        if line.startswith("RssAnon:"):
+            return int(line.split()[1])
+h = libnbd()
+text = b"%015d\n"
+data = b"".join(text % i for i in range(1 << 18))
+before = memory_kib()
+for i in range(16):
+    h.pwrite(data, i << 22)
+same(h.pread(len(data), 5 << 22), bytearray(data))
+assert os.environ.get("SANITIZE") or memory_kib() - before < 48 << 10, memory_kib() - before
+EOT
+    same "$(nbdinfo --map "$URI" | awk '{ print $1, $2, $3 }')" "0 67108864 0
+67108864 1099444518912 3"
+    stop
+}
+
+@test "memory: allocator=malloc,mlock locks the disk in memory, in the background too" {
+    contains "$("$NBDLAB" memory --dump-plugin)" "mlock=yes"
+    for value in mlock mlock=true; do
+        "$NBDLAB" -U "$SOCK" -P "$PIDFILE" memory 1M allocator=malloc,$value 3>&- 4>&-
+        SERVER=$(<"$PIDFILE")
+        STARTED+=("$SERVER")
+        # A sanitizer makes mlock(2) do nothing.
+        [ -n "${SANITIZE:-}" ] || [ "$(awk '/^VmLck:/ { print $2 }' "/proc/$SERVER/status")" -ge 1024 ]
+        kill "$SERVER"
+        wait_for not is_alive "$SERVER"
+    done
+    [ -z "${SANITIZE:-}" ] || return 0
+    local user=""
+    [ "$(id -u)" != 0 ] || user="-u daemon"
+    ulimit -l 64
+    # shellcheck disable=SC2086
+    run -1 "$NBDLAB" $user -U - memory 1M allocator=malloc,mlock --run true
+    contains "$output" "memory: cannot lock 1048576 bytes in memory: Cannot allocate memory: raise the limit"
+}
+
+@test "memory: without zstd, allocator=zstd is refused" {
+    cc -std=gnu11 -DNBDLAB_VERSION="\"test\"" -I "$TESTS/../include" -fPIC -shared -o "$DIR/plain.so" \
+        "$TESTS"/../plugins/memory/{memory,pages,packed_absent}.c
+    run -1 "$NBDLAB" "$DIR/plain.so" 1M allocator=zstd --run true
+    contains "$output" "memory: allocator=zstd: this nbdlab was built without zstd"
+    contains "$("$NBDLAB" "$DIR/plain.so" --dump-plugin)" zstd=no
+}
+
 @test "memory: a disk without memory left is full (ENOSPC), and the server lives on" {
     patch_memory
     serve "$DIR/limited.so" 10M
@@ -267,8 +352,14 @@ EOT
     fails_with "memory: the disk's size is missing: give one, for example size=1G"
     fails_with 'size: "1X" has an unknown suffix' size=1X
     fails_with "memory: unknown parameter 'colour': it takes size and allocator" 1M colour=red
-    fails_with "memory: allocator=zstd is not supported: use sparse or malloc" \
-        1M allocator=zstd
+    fails_with "memory: allocator=lzma is not supported: use sparse, malloc or zstd" 1M allocator=lzma
+    fails_with "memory: allocator=sparse,mlock=true: there is malloc,mlock=true" \
+        1M allocator=sparse,mlock=true
+    fails_with "memory: allocator=malloc,lock: there is malloc,mlock=true" 1M allocator=malloc,lock
+    fails_with '"maybe"' 1M allocator=malloc,mlock=maybe
+    fails_with "memory: size=2M: size was given before, it can be given only once" 1M 2M 3M
+    fails_with "memory: size=1M: size was given before" 1M size=1M
+    fails_with "memory: allocator=zstd: allocator was given before" 1M allocator=malloc allocator=zstd
     fails_with "memory: no memory for a disk of 9223372036854775807 bytes" \
         $((2 ** 63 - 1)) allocator=malloc
 }
