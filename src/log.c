@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
  * Owns the names of the program and its messages, the log level and where messages go. Entered by
- * every thread; calls nothing of ours.
+ * every thread; calls sink.
  */
 #include "log.h"
 
@@ -15,6 +15,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "sink.h"
+
 static const char *program_name = "nbdlab";
 static const char *message_name = "nbdlab";
 static bool verbose;
@@ -23,8 +25,18 @@ static atomic_bool is_starting = true; /* stderr is a sink too */
 static bool is_default = true;         /* stderr, or syslog in the background */
 static atomic_bool has_stderr;
 static atomic_bool has_syslog;
-static int file_fd = -1;
+static atomic_bool has_file;
 static _Thread_local char thread_context[64];
+
+static void put_to_syslog(const struct sink_message *message);
+static struct sink_message *make_report(struct sink *sink, unsigned long lost);
+
+enum { TO_STDERR, TO_SYSLOG, TO_FILE, DESTINATIONS };
+static struct sink sinks[DESTINATIONS] = {
+    [TO_STDERR] = SINK_INITIALIZER(STDERR_FILENO, NULL, make_report),
+    [TO_SYSLOG] = SINK_INITIALIZER(-1, put_to_syslog, make_report),
+    [TO_FILE] = SINK_INITIALIZER(-1, NULL, make_report),
+};
 
 void log_init(const char *program)
 {
@@ -56,6 +68,15 @@ static void use_syslog(void)
     has_syslog = true;
 }
 
+/* A FIFO without a reader is no reason to wait: what comes later finds the messages in it. */
+static int open_file(const char *path)
+{
+    int flags = O_APPEND | O_CREAT | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
+    int fd = open(path, O_WRONLY | flags, 0640);
+
+    return fd < 0 && errno == ENXIO ? open(path, O_RDWR | flags) : fd;
+}
+
 int log_open(const char *destination)
 {
     is_default = strcmp(destination, "default") == 0;
@@ -64,8 +85,9 @@ int log_open(const char *destination)
         use_syslog();
     if (*destination != '/')
         return 0;
-    file_fd = open(destination, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0640);
-    if (file_fd >= 0)
+    sinks[TO_FILE].fd = open_file(destination);
+    has_file = sinks[TO_FILE].fd >= 0;
+    if (has_file)
         return 0;
     log_error("--log: cannot write to %s: %m", destination);
     return -1;
@@ -78,14 +100,20 @@ bool log_end_start(bool is_background)
     else if (is_default)
         has_stderr = true;
     is_starting = false;
+    sink_allow_threads(sinks, DESTINATIONS);
     return has_stderr || verbose;
+}
+
+void log_finish(void)
+{
+    for (int i = 0; i < DESTINATIONS; i++)
+        sink_finish(&sinks[i]);
 }
 
 void log_forget(void)
 {
     has_stderr = true;
-    has_syslog = false;
-    file_fd = -1;
+    has_syslog = has_file = false;
 }
 
 void log_set_verbose(bool is_verbose)
@@ -123,52 +151,76 @@ static const char *take_line(const char **text, int *length)
     return *length ? line : NULL;
 }
 
-static void write_to_syslog(const char *text, const char *level)
-{
-    int priority = *level == 'e' ? LOG_ERR : LOG_WARNING;
-    const char *line;
-    int length;
-
-    while ((line = take_line(&text, &length)))
-        syslog(priority, "%s%s%.*s", thread_context, *thread_context ? ": " : "", length, line);
-}
-
-/* Each line of a message gets the head of its own: no text can forge a message. */
-static void write_lines(FILE *out, const char *text, const char *level, const char *time)
-{
-    const char *line;
-    int length;
-
-    while ((line = take_line(&text, &length)))
-        fprintf(out, "%s%s: %s%s%s: %.*s\n", time, message_name, thread_context,
-                *thread_context ? ": " : "", level, length, line);
-}
-
-/* All lines by one write(2): those of other threads do not get in between. */
-static void write_to_fd(int fd, const char *text, const char *level, const char *time)
-{
-    char *all = NULL;
-    size_t length;
-    FILE *out = open_memstream(&all, &length);
-
-    if (!out)
-        return;
-    write_lines(out, text, level, time);
-    if (fclose(out) == 0 && write(fd, all, length) < 0) {
-        /* Nobody is left to tell. */
-    }
-    free(all);
-}
-
 /* A file has no clock of its own. */
-static void write_to_file(const char *text, const char *level)
+static void print_time(char *out, size_t size)
 {
     time_t now = time(NULL);
     struct tm parts;
-    char written[32];
 
-    strftime(written, sizeof written, "%Y-%m-%dT%H:%M:%SZ ", gmtime_r(&now, &parts));
-    write_to_fd(file_fd, text, level, written);
+    strftime(out, size, "%Y-%m-%dT%H:%M:%SZ ", gmtime_r(&now, &parts));
+}
+
+/* Each line of a message gets the head of its own: no text can forge a message. */
+static void print_lines(FILE *out, int destination, const char *text, const char *level)
+{
+    char time[32] = "";
+    const char *line;
+    int length;
+
+    if (destination == TO_FILE)
+        print_time(time, sizeof time);
+    while ((line = take_line(&text, &length))) {
+        if (destination != TO_SYSLOG)
+            fprintf(out, "%s%s: ", time, message_name);
+        fprintf(out, "%s%s", thread_context, *thread_context ? ": " : "");
+        if (destination != TO_SYSLOG)
+            fprintf(out, "%s: ", level);
+        fprintf(out, "%.*s\n", length, line);
+    }
+}
+
+/* Returns NULL where there is no memory, or nothing to be said. */
+static struct sink_message *make_message(int destination, const char *text, const char *level)
+{
+    struct sink_message *message = calloc(1, sizeof *message);
+    FILE *out = message ? open_memstream(&message->text, &message->length) : NULL;
+
+    if (out)
+        print_lines(out, destination, text, level);
+    if (out && fclose(out) == 0 && message->length > 0) {
+        message->priority = *level == 'e' ? LOG_ERR : LOG_WARNING;
+        return message;
+    }
+    if (message)
+        sink_free_message(message);
+    return NULL;
+}
+
+static struct sink_message *make_report(struct sink *sink, unsigned long lost)
+{
+    char text[128];
+
+    snprintf(text, sizeof text, "%lu message%s lost: nobody took them, or not in time", lost,
+             lost == 1 ? " was" : "s were");
+    return make_message((int)(sink - sinks), text, "warning");
+}
+
+static void put_to_syslog(const struct sink_message *message)
+{
+    const char *text = message->text;
+    const char *line;
+    int length;
+
+    while ((line = take_line(&text, &length)))
+        syslog(message->priority, "%.*s", length, line);
+}
+
+static void write_to(int destination, const char *text, const char *level)
+{
+    struct sink_message *message = make_message(destination, text, level);
+
+    if (message)
+        sink_write(&sinks[destination], message);
 }
 
 static void log_message(const char *level, const char *format, va_list args)
@@ -180,11 +232,11 @@ static void log_message(const char *level, const char *format, va_list args)
     if (vasprintf(&text, format, args) >= 0) {
         neutralise(text);
         if (is_debug || is_starting || has_stderr)
-            write_to_fd(STDERR_FILENO, text, level, "");
+            write_to(TO_STDERR, text, level);
         if (!is_debug && has_syslog)
-            write_to_syslog(text, level);
-        if (!is_debug && file_fd >= 0)
-            write_to_file(text, level);
+            write_to(TO_SYSLOG, text, level);
+        if (!is_debug && has_file)
+            write_to(TO_FILE, text, level);
         free(text);
     }
     errno = saved_errno;

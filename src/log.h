@@ -2,8 +2,9 @@
 /*
  * Messages: "NAME: error: TEXT", from a connection's thread
  * "NAME: PLUGIN[N]: error: TEXT". Each line of a TEXT of several gets
- * that head; one write per message, so that those of several threads never mix. Every function
- * preserves errno, and %m works.
+ * that head; one write per message, so that those of several threads never mix. Nobody waits
+ * for a reader of the log for more than half a second (sink.h). Every function preserves errno, and
+ * %m works.
  */
 #ifndef LOG_H
 #define LOG_H
@@ -37,6 +38,9 @@ int log_open(const char *destination);
  * anything goes to stderr still. Main thread, likewise.
  */
 bool log_end_start(bool is_background);
+
+/* At the end: waits until all messages are written, or nobody takes them. Main thread. */
+void log_finish(void);
 
 /* In a child process that has no descriptors but 0 to 2: messages go to stderr. */
 void log_forget(void);

@@ -156,5 +156,6 @@ int main(int argc, char **argv)
     plugin_unload();
     api_free_strings();
     int command_status = run_wait();
+    log_finish();
     return status == EXIT_SUCCESS ? command_status : status;
 }

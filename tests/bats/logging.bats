@@ -29,6 +29,7 @@ stop_background() {
 
 # with_syslog COMMAND...: runs the command where /dev/log is a socket whose messages go to
 # $DIR/syslog, a line each; returns when the command and all that it left running have ended.
+# With SYSLOG_UNREAD nobody reads them.
 with_syslog() {
     py "$@" <<'EOT'
 folder = os.environ["DIR"] + "/dev"
@@ -50,7 +51,8 @@ process = subprocess.Popen([*unshare, "sh", "-c", script, "sh", *sys.argv[1:]], 
 os.close(theirs)
 with open(os.environ["DIR"] + "/syslog", "ab", buffering=0) as out:
     while True:
-        ready_ones = select.select([log, ours], [], [], 5 * BOUND_S)[0]
+        sources = [ours] if "SYSLOG_UNREAD" in os.environ else [log, ours]
+        ready_ones = select.select(sources, [], [], 5 * BOUND_S)[0]
         if log in ready_ones:
             out.write(log.recv(65536) + b"\n")
         elif ours in ready_ones:
@@ -206,4 +208,84 @@ EOT
         run -1 "$NBDLAB" --name="$value" -f memory 1M
         contains "$output" "--name: "
     done
+}
+
+@test "a log that nobody reads holds up no client, no end, and loses messages by count" {
+    py "$BUILD/tests/plugins/chatter.so" <<'EOT'
+def fill(pipe):
+    """Until not a byte more fits; O_NONBLOCK is on a description of our own."""
+    own = os.open("/proc/self/fd/%d" % pipe, os.O_WRONLY | os.O_NONBLOCK)
+    for size in (4096, 1):
+        try:
+            while True:
+                os.write(own, b"." * size)
+        except BlockingIOError:
+            pass
+    os.close(own)
+
+def start(stderr, *args):
+    process = subprocess.Popen([NBDLAB, "-f", "-U", os.environ["SOCK"], *args], stderr=stderr)
+    atexit.register(process.kill)
+    until(lambda: os.path.exists(os.environ["SOCK"]), "the socket")
+    return process
+
+def end(process, signals=1):
+    start_s = time.monotonic()
+    for _ in range(signals):
+        process.send_signal(signal.SIGTERM)
+    same(process.wait(BOUND_S), 0, "the exit status")
+    took_s = time.monotonic() - start_s
+    assert took_s < 1.5 * SLOWER, "it took %.1f s" % took_s
+
+# Full from the beginning: the start, what clients send wrong, and a polite client.
+reader, writer = os.pipe()
+fill(writer)
+process = start(writer, "-v", "memory", "1M")
+for _ in range(50):
+    client = connect()
+    client.send(b"rubbish " * 100)
+    client.vanish()
+same(len(ready().read(0, 512)), 512, "the bytes read")
+end(process, signals=2)
+os.close(writer)
+
+# It fills while the server runs, and somebody reads it at last: all are there, or counted.
+reader, writer = os.pipe()
+process = start(writer, sys.argv[1])
+os.close(writer)
+client = ready()
+client.read(0, 2000)
+got = b""
+while b"were lost" not in got:
+    assert select.select([reader], [], [], BOUND_S)[0], "no word of what was lost"
+    got += os.read(reader, 65536)
+read = [line.decode() for line in got.splitlines() if b"as root" not in line]
+assert all(": error: " in line or ": warning: " in line for line in read), "a line is torn"
+numbers = [int(line.split()[3]) for line in read if " xxx" in line]
+same(numbers, list(range(1, len(numbers) + 1)), "what was kept")
+assert 2000 > len(numbers) > 200, len(numbers)
+same(read[-1].split(": ", 1)[1], "warning: %d messages were lost: nobody took them, or not in time"
+     % (2000 - len(numbers)), "the count")
+client.read(0, 1)
+assert b": error: 2001 xxx" in os.read(reader, 65536)
+end(process)
+
+# A FIFO that nobody has opened yet.
+fifo = os.environ["DIR"] + "/fifo"
+os.mkfifo(fifo)
+process = start(subprocess.DEVNULL, "--log=" + fifo, sys.argv[1])
+ready().read(0, 1000)
+same(len(os.read(os.open(fifo, os.O_RDONLY | os.O_NONBLOCK), 1024)), 1024, "what is in the FIFO")
+end(process)
+EOT
+}
+
+@test "a system log that takes nothing holds up no client and no end" {
+    cat >"$DIR/session" <<'EOF'
+set -e
+"$NBDLAB" -U "$SOCK" -P "$PIDFILE" "$@"
+qemu-io -r -f raw -c 'read 0 4k' "$URI"
+kill "$(cat "$PIDFILE")"
+EOF
+    SYSLOG_UNREAD=1 with_syslog sh "$DIR/session" "$BUILD/tests/plugins/chatter.so"
 }
