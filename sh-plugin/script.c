@@ -17,18 +17,19 @@
 #include "cleanup.h"
 #include "script.h"
 
-#define HEAD_MAX 256 /* bytes; the kernel looks for the interpreter in as many */
+#define TEXT_MAX (256 * 1024) /* bytes of a script whose text is looked at */
+#define HEAD_MAX 256          /* bytes; the kernel looks for the interpreter in as many */
 
-/* Reads the beginning of the file. Returns its length, or -1. */
-static ssize_t read_head(const char *path, char head[HEAD_MAX + 1])
+/* Reads up to `size` bytes of the file's beginning. Returns their number, or -1. */
+static ssize_t read_beginning(const char *path, char *text, size_t size)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC);
 
     if (fd < 0)
         return -1;
-    ssize_t length = read(fd, head, HEAD_MAX);
+    ssize_t length = read(fd, text, size);
     close(fd);
-    head[length < 0 ? 0 : length] = '\0';
+    text[length < 0 ? 0 : length] = '\0';
     return length;
 }
 
@@ -72,7 +73,7 @@ int script_check_file(const char *path, const char *name, bool *needs_shell)
     *needs_shell = false;
     if (check_type(path) < 0)
         return -1;
-    ssize_t length = read_head(path, head);
+    ssize_t length = read_beginning(path, head, HEAD_MAX);
     /* A program need not be readable, nor text. */
     if (length < 0 || memchr(head, '\0', (size_t)length) != NULL)
         return 0;
@@ -105,7 +106,7 @@ static enum program_fitness read_shell(const char *path, const struct stat *stat
 
     if (!S_ISREG(status->st_mode) || access(path, X_OK) < 0)
         return PROGRAM_INVALID;
-    if (read_head(path, head) < 0)
+    if (read_beginning(path, head, HEAD_MAX) < 0)
         return PROGRAM_OTHER;
     head[strcspn(head, "\n")] = '\0';
     if (strncmp(head, "#!", 2) != 0)
@@ -128,4 +129,21 @@ enum program_fitness script_find_shell(const char *path, struct shell *shell)
     }
     *shell = found;
     return fitness;
+}
+
+char *script_read_text(const char *path, bool needs_shell)
+{
+    struct shell shell;
+    char *text = NULL;
+
+    if (!needs_shell && script_find_shell(path, &shell) != PROGRAM_FIT)
+        return NULL;
+    text = malloc(TEXT_MAX + 1);
+    if (!text)
+        return NULL;
+    ssize_t length = read_beginning(path, text, TEXT_MAX);
+    if (length >= 0 && length < TEXT_MAX && !memchr(text, '\0', (size_t)length))
+        return text;
+    free(text);
+    return NULL;
 }

@@ -23,4 +23,10 @@ int script_check_file(const char *path, const char *name, bool *needs_shell);
  */
 enum program_fitness script_find_shell(const char *path, struct shell *shell);
 
+/*
+ * The text of the script at path, for free(3), if a shell runs it and it is not
+ * too long to be looked at; else NULL. `needs_shell` as script_check_file() found it.
+ */
+char *script_read_text(const char *path, bool needs_shell);
+
 #endif

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The sh plugin: a disk that is a script. Owns the script's path and its magic
- * key, set while the server is configured. Calls methods, ask, script, process
- * and lifetime.
+ * key, set while the server is configured. Calls methods, ask, script, outline,
+ * process and lifetime.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -18,6 +18,7 @@
 #include "input.h"
 #include "lifetime.h"
 #include "methods.h"
+#include "outline.h"
 #include "process.h"
 #include "program.h"
 #include "script.h"
@@ -27,6 +28,7 @@
 static const char *name = "sh"; /* as the user calls the script */
 static char *path;              /* absolute; NULL until the script is given */
 static bool needs_shell;
+static bool knows_load; /* not exit status 2, which tells that unknown methods are missing */
 static char *magic_key; /* what the script calls a bare parameter, or NULL */
 
 size_t program_get_words(const char *method, const char *words[PROGRAM_WORDS_MAX])
@@ -140,7 +142,9 @@ static int ask_magic_key(void)
 static int set_script(const char *value)
 {
     path = locate_script(value);
-    if (path != NULL && ask_optional("load", CALL_ARGUMENTS(NULL)) == 0 && ask_magic_key() == 0)
+    enum status_result load = path ? ask_status("load", CALL_ARGUMENTS(NULL)) : STATUS_ERROR;
+    knows_load = load != STATUS_MISSING;
+    if (load != STATUS_ERROR && ask_magic_key() == 0)
         return 0;
     /* A script that could not begin is not asked to unload. */
     free(path);
@@ -171,10 +175,37 @@ static int config(const char *key, const char *value)
     return -1;
 }
 
+/* Does the script lack the method, as far as its text tells? */
+static bool lacks_method(const char *method)
+{
+    CLEANUP_FREE char *text = knows_load ? NULL : script_read_text(path, needs_shell);
+
+    return text && outline_lacks_method(text, method);
+}
+
+/*
+ * What would be lacking for every client is told here, where the user sees it.
+ * Neither method is called: a script may do something for it.
+ */
+static int look_for_methods(void)
+{
+    if (lacks_method("get_size")) {
+        nbdkit_error("%s: it has no method get_size, which a disk needs: print its size there, for "
+                     "example get_size) echo 10M ;;",
+                     name);
+        return -1;
+    }
+    if (lacks_method("pread"))
+        nbdkit_warning("%s: it has no method pread, so that every read will fail: print $3 bytes "
+                       "from offset $4 on there",
+                       name);
+    return 0;
+}
+
 static int config_complete(void)
 {
-    if (path != NULL)
-        return methods_config_complete();
+    if (path)
+        return methods_config_complete() < 0 ? -1 : look_for_methods();
     nbdkit_error("no script: give its path as the first parameter");
     return -1;
 }

@@ -395,6 +395,35 @@ EOT
     done
 }
 
+@test "a script that surely has no get_size does not start; without pread it does, with a warning" {
+    disk disk.sh <<'EOT'
+case $1 in
+    get_szie) echo 1M ;;
+    pread) head -c "$3" /dev/zero ;;
+    *) exit 2 ;;
+esac
+EOT
+    start_fails "$DIR/disk.sh" "no method get_size" "echo 10M"
+    run -1 "$NBDLAB" -U "$SOCK" -P "$PIDFILE" "$DIR/disk.sh" 3>&-
+    contains "$output" "no method get_size"
+    # Whatever might know the method is believed.
+    disk wrapper.sh <<'EOT'
+case $1 in
+    get_s*) echo 2M ;;
+    *) exit 2 ;;
+esac
+EOT
+    rm -f "$LOG"
+    serve sh "$DIR/wrapper.sh"
+    py <<'EOT'
+client = ready()
+same(client.size, 2 << 20, "size")
+same(client.errno(CMD_READ, 0, 512), EIO, "errno of the read")
+EOT
+    has "warning: $DIR/wrapper.sh: it has no method pread"
+    stop
+}
+
 @test "a script that is not executable" {
     disk_with ''
     chmod -x "$DIR/disk.sh"
