@@ -97,21 +97,28 @@ static PyObject *describe(PyObject *exception)
                                           : PyUnicode_FromFormat("%s: %U", type, text);
 }
 
-/* The traceback as Python prints it, a line each. */
-static void debug_traceback(PyObject *type, PyObject *exception, PyObject *traceback)
+/*
+ * The traceback as Python prints it, a line each. The first has "error: Traceback" in it, as in
+ * nbdkit, for scripts that look for that.
+ */
+static void debug_traceback(const char *function, PyObject *exception, PyObject *traceback)
 {
     CLEANUP_REFERENCE PyObject *module = PyImport_ImportModule("traceback");
     CLEANUP_REFERENCE PyObject *parts =
         module == NULL ? NULL
-                       : PyObject_CallMethod(module, "format_exception", "OOO", type, exception,
-                                             traceback == NULL ? Py_None : traceback);
+                       : PyObject_CallMethod(module, "format_exception", "OOO", Py_TYPE(exception),
+                                             exception, traceback == NULL ? Py_None : traceback);
     CLEANUP_REFERENCE PyObject *nothing = PyUnicode_FromString("");
     CLEANUP_REFERENCE PyObject *text = parts == NULL ? NULL : PyUnicode_Join(nothing, parts);
     const char *line = text == NULL ? NULL : PyUnicode_AsUTF8(text);
 
-    while (line != NULL && *line != '\0') {
+    for (bool is_first = true; line != NULL && *line != '\0'; is_first = false) {
         size_t length = strcspn(line, "\n");
-        nbdkit_debug("%.*s", (int)length, line);
+        if (is_first)
+            nbdkit_debug("%s: %s%serror: %.*s", script_name, function == NULL ? "" : function,
+                         function == NULL ? "" : ": ", (int)length, line);
+        else
+            nbdkit_debug("%.*s", (int)length, line);
         line += length + (line[length] == '\n');
     }
     PyErr_Clear();
@@ -163,7 +170,7 @@ void fault_report(const char *function)
         nbdkit_error("%s: %s: failed without an exception", script_name, function);
     } else {
         log_exception(function, exception, traceback);
-        debug_traceback(type, exception, traceback);
+        debug_traceback(function, exception, traceback);
     }
     Py_XDECREF(type);
     Py_XDECREF(exception);

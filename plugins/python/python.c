@@ -145,6 +145,7 @@ static void python_dump_plugin(void)
 {
     printf("python_version=%s\n", PY_VERSION);
     printf("python_pep_384_abi_version=%d\n", PYTHON_ABI_VERSION);
+    printf("nbdkit_python_maximum_api_version=%d\n", SCRIPT_API_VERSION_MAX);
     fflush(stdout);
     if (path == NULL)
         return;

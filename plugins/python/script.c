@@ -109,7 +109,7 @@ static int read_api_version(void)
     PyObject *value = script_get_variable("API_VERSION");
 
     api_version = value == NULL ? 1 : PyLong_AsLong(value);
-    if (api_version == 1 || api_version == 2)
+    if (api_version >= 1 && api_version <= SCRIPT_API_VERSION_MAX)
         return 0;
     PyErr_Clear();
     nbdkit_error("%s: API_VERSION must be 1 or 2", script_name);

@@ -59,7 +59,9 @@ void script_unload(void);
 /* The name that the user gave, "inline script" for one from standard input; NULL before. */
 const char *script_get_name(void);
 
-/* 1 or 2; what API_VERSION says. */
+enum { SCRIPT_API_VERSION_MAX = 2 };
+
+/* 1 to SCRIPT_API_VERSION_MAX; what API_VERSION says. */
 long script_get_api_version(void);
 
 /* The function's name, as in the script. */

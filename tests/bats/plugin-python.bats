@@ -119,7 +119,7 @@ EOT
     serve -v python ./disk.py
     same "$(read_errno)" 5
     stop
-    has "debug: Traceback (most recent call last):"
+    has "debug: ./disk.py: pread: error: Traceback (most recent call last):"
     has 'debug:   File "./disk.py", line 4, in pread'
 }
 
@@ -682,6 +682,7 @@ EOT
     run -0 "$NBDLAB" python --dump-plugin
     contains "$output" "python_version=3."
     contains "$output" "python_pep_384_abi_version=3"
+    contains "$output" "nbdkit_python_maximum_api_version=2"
     script <<'EOT'
 import nbdkit
 def dump_plugin(): print("mine=yes")
