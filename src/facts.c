@@ -7,6 +7,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "dump.h"
 #include "help.h"
@@ -19,8 +20,12 @@
 
 static void print_version(const struct options *options)
 {
-    printf("%s %s (plugin API of nbdkit %s)\n", log_get_program(), NBDLAB_VERSION,
-           NBDKIT_VERSION_STRING);
+    /* Scripts that run nbdkit take the first number for its version. */
+    if (strcmp(log_get_program(), "nbdkit") == 0)
+        printf("nbdkit %s (nbdlab %s)\n", NBDKIT_VERSION_STRING, NBDLAB_VERSION);
+    else
+        printf("%s %s (plugin API of nbdkit %s)\n", log_get_program(), NBDLAB_VERSION,
+               NBDKIT_VERSION_STRING);
     if (options->plugin) {
         const char *version = plugin_get_table()->version;
         printf("%s%s%s\n", plugin_get_name(), version ? " " : "", version ? version : "");

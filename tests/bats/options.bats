@@ -59,6 +59,12 @@ has_ipv6() {
     run -0 "$NBDLAB" memory --version
     contains "$output" memory
     refused nosuch nosuch --version
+    # As nbdkit: what stands where scripts look for a version is that of its interface.
+    ln -s "$NBDLAB" "$DIR/nbdkit"
+    run -0 "$DIR/nbdkit" --version
+    [[ $output =~ ^nbdkit\ 1\.([0-9]+)\.[0-9]+\ \(nbdlab\ [0-9.]+\)$ ]]
+    [ "${BASH_REMATCH[1]}" -ge 24 ]
+    contains "$("$DIR/nbdkit" --dump-config)" "version=$(cut -d ' ' -f 2 <<<"$output")"
 }
 
 @test "--dump-config: every key that nbdkit 1.42 has, and two of our own, in order" {
