@@ -121,7 +121,9 @@ char *uri_make(const struct listen_place *place, const struct options *options)
     if (has_tls && options->tls_psk)
         write_user(out, options->tls_psk);
     write_authority(out, place);
-    fputc('/', out);
+    /* Clients take "nbd://host" and "nbd://host/" for the same; scripts compare with nbdkit's. */
+    if (*options->export_name)
+        fputc('/', out);
     write_part(out, options->export_name, strlen(options->export_name));
     write_query(out, place, options, has_tls);
     return fclose(out) == 0 ? uri : NULL;

@@ -152,7 +152,7 @@ def refuses(client, query, *args):
 def is_served_tls(server, user="", **credentials):
     """Whether nbdinfo is, over TLS and with nothing less."""
     words = ["%s=%s" % (key.replace("_", "-"), value) for key, value in credentials.items()]
-    uri = "nbds+unix://%s/?%s" % (user and user + "@", "&".join(["socket=" + server.sock, *words]))
+    uri = "nbds+unix://%s?%s" % (user and user + "@", "&".join(["socket=" + server.sock, *words]))
     end = subprocess.run(["nbdinfo", "--size", uri], capture_output=True, timeout=BOUND_S)
     return end.stdout == b"1048576\n"
 

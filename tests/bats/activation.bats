@@ -111,7 +111,7 @@ except OSError as error:
 sock.bind((socket.VMADDR_CID_ANY, socket.VMADDR_PORT_ANY))
 sock.listen()
 process = activate([sock, unix("sock")], "--print-uri", "memory", "1M", stdout=subprocess.PIPE)
-same(process.stdout.readline().decode(), "nbd+vsock://1:%d/\n" % sock.getsockname()[1], "URI")
+same(process.stdout.readline().decode(), "nbd+vsock://1:%d\n" % sock.getsockname()[1], "URI")
 same(libnbd(DIR + "/sock").get_size(), 1 << 20, "size")
 stop(process)
 EOT

@@ -84,7 +84,7 @@ EOT
             nbdinfo --size "nbd://127.0.0.2:$port"; echo "$uri" | tr -d 0-9'
     same "$output" "1048576
 1048576
-nbd://twice:/"
+nbd://twice:"
 }
 
 @test "-p: 10809 if not given, and any number of a port" {
@@ -100,7 +100,7 @@ nbd://twice:/"
             contains "${lines[0]}" "nbd+unix://"
             continue
         fi
-        same "${lines[0]}" "nbd://localhost:$wanted/"
+        same "${lines[0]}" "nbd://localhost:$wanted"
         same "${lines[3]}" "$wanted"
         contains "$output" "00000000:$(printf %04X "$wanted") 00000000:0000 0A"
     done
@@ -259,7 +259,7 @@ with server:
          'echo "$uri|$port|$unixsocket"; read -r line; true'],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     uri, port, path = server.process.stdout.readline().decode().strip().split("|")
-    same(uri, "nbd+vsock://1:%s/" % port, "$uri")
+    same(uri, "nbd+vsock://1:%s" % port, "$uri")
     same(path, "", "$unixsocket")
     listening = [kept for kept in sockets_of(server.process.pid)
                  if kept.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)]
@@ -288,7 +288,7 @@ EOT
 
 @test "--vsock: ports of 32 bits, and a port that the system picks" {
     run -0 "$NBDLAB" --vsock -p 4000000123 --print-uri memory 1M --run 'echo "$port"'
-    same "${lines[0]}|${lines[3]}" "nbd+vsock://1:4000000123/|4000000123"
+    same "${lines[0]}|${lines[3]}" "nbd+vsock://1:4000000123|4000000123"
     start_bare -f --vsock -p 0 -P "$PIDFILE" memory 1M
     wait_ready
     [ "$(cat "$DIR/out")" -gt 0 ]

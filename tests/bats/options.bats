@@ -256,7 +256,7 @@ EOT
 @test "--run: the variables, with a private socket by default" {
     run -0 "$NBDLAB" memory 1M --run '
         printf "%s|%s|%s|%s|" "$unixsocket" "$port" "$exportname" "$(stat -c %a "${unixsocket%/*}")"
-        [ -S "$unixsocket" ] && [ "$uri" = "nbd+unix:///?socket=$unixsocket" ] &&
+        [ -S "$unixsocket" ] && [ "$uri" = "nbd+unix://?socket=$unixsocket" ] &&
         [ "$nbd" = "$uri" ] && nbdinfo --size "$uri"'
     same "${output#*|}" "||700|1048576"
     same "$(ls -A "$TMPDIR")" ""

@@ -19,17 +19,17 @@ printed() {
 @test "--print-uri: the bare URI first, then ways to use it that a shell understands" {
     start_bare -f -U "$SOCK" -P "$PIDFILE" --print-uri memory 1M
     wait_ready
-    same "$(printed)" "nbd+unix:///?socket=$SOCK"
+    same "$(printed)" "nbd+unix://?socket=$SOCK"
     same "$(wc -l <"$DIR/out")" 3
     same "$(eval "$(sed -n '3s/^[^:]*: //p' "$DIR/out") --size")" 1048576
-    same "$(eval "printf %s $(sed -n '2s/^[^:]*: //p' "$DIR/out")")" "nbd+unix:///?socket=$SOCK"
+    same "$(eval "printf %s $(sed -n '2s/^[^:]*: //p' "$DIR/out")")" "nbd+unix://?socket=$SOCK"
     stop
 }
 
 @test "--print-uri: before the server goes to the background" {
     run -0 "$NBDLAB" --print-uri -U "$SOCK" -P "$PIDFILE" memory 1M 3>&- 4>&-
     STARTED+=("$(cat "$PIDFILE")")
-    same "${lines[0]}" "nbd+unix:///?socket=$SOCK"
+    same "${lines[0]}" "nbd+unix://?socket=$SOCK"
     kill "${STARTED[0]}"
     wait_for not is_alive "${STARTED[0]}"
 }
@@ -79,16 +79,16 @@ printed() {
     cd "$DIR"
     run -0 "$NBDLAB" -p 0 -i 127.0.0.1 --tls=require --tls-psk="it's & odd?.psk" memory 1M \
         --run 'echo "$uri $tls_psk"; cd /; nbdinfo --size "$uri"'
-    [[ ${lines[0]} == "nbds://alice@127.0.0.1:"*"/?tls-psk-file=$DIR/it%27s%20%26%20odd%3F.psk it's & odd?.psk" ]]
+    [[ ${lines[0]} == "nbds://alice@127.0.0.1:"*"?tls-psk-file=$DIR/it%27s%20%26%20odd%3F.psk it's & odd?.psk" ]]
     same "${lines[1]}" 1048576
     # The folder has what a client needs as well as what a server needs.
     cp -r "$pki/server" both
     run -0 "$NBDLAB" -p 0 -i 127.0.0.1 --tls=require --tls-certificates=both memory 1M \
         --run 'echo "$uri $tls $tls_certificates"; nbdinfo --size "$uri"'
-    [[ ${lines[0]} == "nbds://127.0.0.1:"*"/?tls-certificates=$DIR/both 2 both" ]]
+    [[ ${lines[0]} == "nbds://127.0.0.1:"*"?tls-certificates=$DIR/both 2 both" ]]
     same "${lines[1]}" 1048576
     run -0 "$NBDLAB" --tls=on --tls-psk="$odd" memory 1M --run 'echo "$uri $tls"; nbdinfo --size "$uri"'
-    [[ ${lines[0]} == "nbd+unix:///?socket=$TMPDIR/"*"/socket 1" ]]
+    [[ ${lines[0]} == "nbd+unix://?socket=$TMPDIR/"*"/socket 1" ]]
     same "${lines[1]}" 1048576
 }
 
@@ -97,7 +97,7 @@ printed() {
     start_bare -f -U "$SOCK" -P "$PIDFILE" --tls=require --tls-psk="$BATS_FILE_TMPDIR/pki/keys.psk" \
         --print-uri memory 1M
     wait_ready
-    same "$(printed)" "nbds+unix://alice@/?socket=$SOCK&tls-psk-file=$BATS_FILE_TMPDIR/pki/keys.psk"
+    same "$(printed)" "nbds+unix://alice@?socket=$SOCK&tls-psk-file=$BATS_FILE_TMPDIR/pki/keys.psk"
     same "$(nbdinfo --size "$(printed)")" 1048576
     stop
 }
