@@ -194,6 +194,7 @@ $(B)/tests/test_sh_parse: sh-plugin/parse.c sh-plugin/buf.c
 $(B)/tests/test_map: tests/unit/map_stand_ins.c sh-plugin/map.c sh-plugin/map_table.c sh-plugin/map_parse.c sh-plugin/parse.c \
 	sh-plugin/buf.c
 $(B)/tests/test_map_parse: sh-plugin/map_parse.c sh-plugin/parse.c
+$(B)/tests/test_orphans: sh-plugin/orphans.c sh-plugin/pids.c sh-plugin/proc.c
 $(B)/tests/test_parse: src/parse.c
 $(B)/tests/test_utf8: src/utf8.c
 $(B)/tests/test_spares: src/spares.c

@@ -1,27 +1,26 @@
-/* SPDX-License-Identifier: BSD-3-Clause */
+// SPDX-License-Identifier: BSD-3-Clause
 /*
  * Owns the list of process groups that outlived their script. Any thread
- * enters it; the list has a lock of its own. Calls libc and nbdkit_error.
+ * enters it; the list has a lock of its own. Calls pids and nbdkit_error.
  *
  * The kernel does not give a process id to a new process while a group of that
  * number has members. So a group whose number is the id of a live process is
  * not the one that was remembered: that one is gone, and the number was reused.
  */
+#include "groups.h"
+
 #include <pthread.h>
 #include <signal.h>
-#include <stdlib.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #define NBDKIT_API_VERSION 2
 #include <nbdkit-plugin.h>
 
-#include "groups.h"
+#include "pids.h"
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static pid_t *groups;   /* lock */
-static size_t count;    /* lock */
-static size_t capacity; /* lock */
+static struct pids groups; /* lock */
 
 static bool is_alive(pid_t group)
 {
@@ -35,27 +34,9 @@ static bool is_alive(pid_t group)
 
 static void prune_locked(void)
 {
-    size_t kept = 0;
-
-    for (size_t i = 0; i < count; i++)
-        if (is_alive(groups[i]))
-            groups[kept++] = groups[i];
-    count = kept;
-}
-
-/* Returns 0, or -1 if there is no memory. */
-static int append_locked(pid_t group)
-{
-    if (count == capacity) {
-        size_t larger = capacity == 0 ? 16 : capacity * 2;
-        pid_t *moved = realloc(groups, larger * sizeof(*groups));
-        if (moved == NULL)
-            return -1;
-        groups = moved;
-        capacity = larger;
-    }
-    groups[count++] = group;
-    return 0;
+    for (size_t i = groups.count; i > 0; i--)
+        if (!is_alive(groups.ids[i - 1]))
+            pids_remove(&groups, groups.ids[i - 1]);
 }
 
 void groups_remember(pid_t group)
@@ -65,7 +46,7 @@ void groups_remember(pid_t group)
     pthread_mutex_lock(&lock);
     prune_locked();
     if (is_alive(group))
-        result = append_locked(group);
+        result = pids_add(&groups, group);
     pthread_mutex_unlock(&lock);
     if (result < 0)
         nbdkit_error("no memory to remember process group %d of a script: end it by hand",
@@ -74,11 +55,8 @@ void groups_remember(pid_t group)
 
 bool groups_is_remembered(pid_t group)
 {
-    bool is_found = false;
-
     pthread_mutex_lock(&lock);
-    for (size_t i = 0; i < count && !is_found; i++)
-        is_found = groups[i] == group && getpgid(group) < 0;
+    bool is_found = pids_has(&groups, group) && getpgid(group) < 0;
     pthread_mutex_unlock(&lock);
     return is_found;
 }
@@ -86,8 +64,6 @@ bool groups_is_remembered(pid_t group)
 void groups_release(void)
 {
     pthread_mutex_lock(&lock);
-    free(groups);
-    groups = NULL;
-    count = capacity = 0;
+    pids_clear(&groups);
     pthread_mutex_unlock(&lock);
 }

@@ -1,27 +1,26 @@
-/* SPDX-License-Identifier: BSD-3-Clause */
+// SPDX-License-Identifier: BSD-3-Clause
 /*
  * Finds processes in /proc. Owns nothing; entered by the thread that unloads
- * the plugin, and by the warden. Calls groups and limits.
+ * the plugin, and by the warden. Calls groups, limits and proc.
  *
  * A script's children inherit its process group and its environment. A daemon
  * leaves the group, a careful one clears its environment; hardly one does both.
  */
-#include <ctype.h>
+#include "leftovers.h"
+
 #include <dirent.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/pidfd.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "buf.h"
 #include "cleanup.h"
 #include "groups.h"
-#include "leftovers.h"
 #include "limits.h"
+#include "proc.h"
 
 #define TERM_NS (1000 * LIMITS_NANOSECONDS_PER_MS) /* between SIGTERM and SIGKILL */
 #define FIRST_PAUSE_NS (1 * LIMITS_NANOSECONDS_PER_MS)
@@ -29,12 +28,12 @@
 #define KILL_ROUNDS 3              /* more would wait for processes that the kernel cannot kill */
 #define FILE_MAX (4 * 1024 * 1024) /* bytes; an environment has 2 MiB at the most */
 
-/* Reads /proc/PID/NAME. Returns 0, or -1 if it is not there or not for us. */
-static int read_process_file(pid_t pid, const char *name, struct buf *content)
+/* Returns 0, or -1 if it is not there or not for us. */
+static int read_environment(pid_t pid, struct buf *content)
 {
     char path[64];
 
-    snprintf(path, sizeof(path), "/proc/%d/%s", (int)pid, name);
+    snprintf(path, sizeof path, "/proc/%d/environ", (int)pid);
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return -1;
@@ -46,26 +45,11 @@ static int read_process_file(pid_t pid, const char *name, struct buf *content)
     return count < 0 ? -1 : 0;
 }
 
-/* Reads the state and the process group. Returns 0, or -1 if the process is gone, or a zombie. */
-static int read_status(pid_t pid, int *group)
-{
-    BUF_GROWING(content, FILE_MAX);
-    char state;
-
-    if (read_process_file(pid, "stat", &content) < 0)
-        return -1;
-    /* "PID (NAME) STATE PARENT GROUP ...", and NAME may be anything. */
-    const char *rest = strrchr(buf_get_text(&content), ')');
-    if (rest == NULL || sscanf(rest, ") %c %*d %d", &state, group) != 2)
-        return -1;
-    return strchr("ZX", state) != NULL ? -1 : 0;
-}
-
 static bool has_variable(pid_t pid, const char *variable)
 {
     BUF_GROWING(content, FILE_MAX);
 
-    if (read_process_file(pid, "environ", &content) < 0)
+    if (read_environment(pid, &content) < 0)
         return false;
     const char *text = buf_get_text(&content);
     for (size_t at = 0; at < content.length; at += strlen(text + at) + 1)
@@ -76,22 +60,22 @@ static bool has_variable(pid_t pid, const char *variable)
 
 static bool is_leftover(pid_t pid, const char *variable)
 {
-    int group;
+    struct proc_stat stat;
 
-    return read_status(pid, &group) == 0 &&
-           (groups_is_remembered(group) || has_variable(pid, variable));
+    return proc_read_stat(pid, &stat) == 0 && !strchr("ZX", stat.state) &&
+           (groups_is_remembered(stat.group) || has_variable(pid, variable));
 }
 
-/* Signals the process if it is one. The pidfd keeps the signal from its successor. */
+/* Signals the process if it is one. */
 static bool signal_if_leftover(pid_t pid, const char *variable, int signal_number)
 {
-    int fd = pidfd_open(pid, 0);
-    bool is_one = fd >= 0 && is_leftover(pid, variable);
+    int fd = proc_open(pid);
+    bool is_one = is_leftover(pid, variable);
 
     if (is_one && signal_number != 0) {
-        pidfd_send_signal(fd, signal_number, NULL, 0);
+        proc_signal(fd, pid, signal_number);
         if (signal_number != SIGKILL)
-            pidfd_send_signal(fd, SIGCONT, NULL, 0);
+            proc_signal(fd, pid, SIGCONT);
     }
     if (fd >= 0)
         close(fd);
@@ -103,14 +87,12 @@ static unsigned signal_all(const char *variable, int signal_number)
 {
     DIR *proc = opendir("/proc");
     unsigned count = 0;
-    struct dirent *entry;
+    pid_t pid;
 
-    while (proc != NULL && (entry = readdir(proc)) != NULL) {
-        pid_t pid = atoi(entry->d_name);
-        if (isdigit((unsigned char)*entry->d_name) && pid != getpid())
+    while (proc && (pid = proc_next(proc)) != 0)
+        if (pid != getpid())
             count += signal_if_leftover(pid, variable, signal_number);
-    }
-    if (proc != NULL)
+    if (proc)
         closedir(proc);
     return count;
 }

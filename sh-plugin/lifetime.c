@@ -22,6 +22,7 @@
 #include "leftovers.h"
 #include "lifetime.h"
 #include "limits.h"
+#include "orphans.h"
 #include "warden.h"
 
 #define MEMORY_FOLDER "/dev/shm"
@@ -136,6 +137,7 @@ void lifetime_end(void)
         return;
     leftovers_end(variable, limits_is_grace_over());
     groups_release();
+    orphans_end();
     warden_remove_folder(tmpdir);
     if (has_private)
         warden_remove_folder(private);

@@ -2,7 +2,7 @@
 /*
  * The callbacks that configure the script, open and close it. Owns struct
  * connection; any thread of the server enters it. Calls ask, call, map_table,
- * parse, text, lifetime, process, pool and the server's lists.
+ * parse, text, lifetime, orphans, process, pool and the server's lists.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -18,6 +18,7 @@
 #include "lifetime.h"
 #include "map_table.h"
 #include "methods.h"
+#include "orphans.h"
 #include "parse.h"
 #include "pool.h"
 #include "process.h"
@@ -115,7 +116,10 @@ int methods_after_fork(void)
 {
     if (lifetime_settle() < 0 || ask_optional("after_fork", CALL_ARGUMENTS(NULL)) < 0)
         return -1;
-    return process_has_workers() ? pool_begin() : 0;
+    if (process_has_workers() && pool_begin() < 0)
+        return -1;
+    orphans_begin();
+    return 0;
 }
 
 void methods_dump_plugin(void)

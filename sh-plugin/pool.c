@@ -294,6 +294,7 @@ static void collect_subshells(void)
 /* Once a second. Lets the pool shrink when less is needed. */
 static void tick(void)
 {
+    template_continue();
     pthread_mutex_lock(&lock);
     pool.quiet_ticks = pool.peak == 0 && pool.in_use == 0 ? pool.quiet_ticks + 1 : 0;
     pool.last_peak = pool.peak;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Owns a child from posix_spawn, or from the pool, to waitpid. Any thread enters
- * it, and all state is on that thread's stack. Calls buf, limits, groups,
- * orphans and nbdkit_stop_fd.
+ * it, and all state is on that thread's stack. Calls buf, limits,
+ * groups, orphans and nbdkit_stop_fd.
  *
  * The child is not waited for before the call is over: as long as it is a
  * zombie, its process group cannot become somebody else's, and may be signalled.
@@ -15,7 +15,6 @@
 #include <string.h>
 #include <sys/pidfd.h>
 #include <sys/uio.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #define NBDKIT_API_VERSION 2
@@ -137,9 +136,12 @@ int spawn_start(const char *const *argv, char *const *environment, const int *fd
     return error;
 }
 
-static void signal_group(const struct child *child, int signal_number)
+/* The program may have left its group. */
+void spawn_signal(pid_t pid, int signal_number)
 {
-    kill(-child->pid, signal_number);
+    kill(-pid, signal_number);
+    if (getpgid(pid) != pid)
+        kill(pid, signal_number);
 }
 
 static void feed_input(struct child *child)
@@ -205,12 +207,12 @@ static void escalate(struct child *child, int64_t now_ns)
         child->end->is_cut_by_child = child->has_exited;
     }
     if (child->is_terminated || child->deadline.is_abrupt) {
-        signal_group(child, SIGKILL);
+        spawn_signal(child->pid, SIGKILL);
         child->is_killed = true;
         return;
     }
-    signal_group(child, SIGTERM);
-    signal_group(child, SIGCONT);
+    spawn_signal(child->pid, SIGTERM);
+    spawn_signal(child->pid, SIGCONT);
     child->is_terminated = true;
     child->deadline.when_ns = now_ns + TERM_NS;
 }
@@ -285,9 +287,9 @@ static void wait_for_child(struct child *child)
 
     if (!child->has_exited)
         poll(&exit_poll, 1, KILL_MS);
-    if (waitpid(child->pid, &child->end->wait_status, WNOHANG) != child->pid)
+    if (!orphans_collect(child->pid, &child->end->wait_status))
         child->end->wait_status = SIGKILL;
-    orphans_release(child->pid);
+    orphans_reap();
     groups_remember(child->pid);
     child->end->elapsed_ns = limits_read_clock() - child->start_ns;
 }
@@ -315,7 +317,7 @@ static void attend(const struct spawn_job *job, const struct spawn_started *star
     if (child.poll[EXIT].fd >= 0)
         attend_child(&child);
     else
-        signal_group(&child, SIGKILL);
+        spawn_signal(child.pid, SIGKILL);
     wait_for_child(&child);
     for (int i = 0; i < STOP; i++)
         close_fd(&child.poll[i].fd);

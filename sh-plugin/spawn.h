@@ -39,8 +39,8 @@ struct spawn_end {
 /*
  * Runs the job in a process group of its own and fills end. Returns when the
  * program has exited and both its outputs are at end of file, or when a limit
- * of limits.h is over, after SIGTERM and SIGKILL to the group. Whether the
- * program reads its input makes no difference. Returns 0, or an errno if it
+ * of limits.h is over, after SIGTERM and SIGKILL to the program and the group.
+ * Whether the program reads its input makes no difference. Returns 0, or an errno if it
  * could not be run. SIGPIPE must be ignored by the process.
  */
 int spawn_run(const struct spawn_job *job, struct spawn_end *end);
@@ -59,5 +59,8 @@ void spawn_attend(const struct spawn_job *job, const struct spawn_started *start
  */
 int spawn_start(const char *const *argv, char *const *environment, const int *fds, int count,
                 pid_t *pid);
+
+/* Signals a child that was started so and not waited for, and its process group. */
+void spawn_signal(pid_t pid, int signal_number);
 
 #endif

@@ -2,7 +2,7 @@
 /*
  * Owns the template process, the FIFOs of subshells that are on order, and
  * their birth. The pool's thread enters it. Calls shell, program, lifetime,
- * orphans and spawn.
+ * orphans, proc and spawn.
  *
  * FIFOs, since a shell can open no other pipe that it does not inherit. Each
  * subshell has its own, which have no names any more when it is ready: nothing
@@ -18,11 +18,13 @@
 #include <sys/pidfd.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "cleanup.h"
 #include "lifetime.h"
 #include "orphans.h"
+#include "proc.h"
 #include "program.h"
 #include "template.h"
 
@@ -199,11 +201,10 @@ int template_stop(void)
         return -1;
     /* The intermediate process and subshells that were not taken over are in its group. */
     if (waitid(P_PID, (id_t) template.pid, &(siginfo_t){ 0 }, WEXITED | WNOHANG | WNOWAIT) == 0)
-        kill(-template.pid, SIGKILL);
+        spawn_signal(template.pid, SIGKILL);
     poll(&end, 1, DEATH_MS);
-    if (waitpid(template.pid, &wait_status, WNOHANG) != template.pid)
+    if (!orphans_collect(template.pid, &wait_status))
         wait_status = -1;
-    orphans_release(template.pid);
     drop_order();
     close_fd(&template.order_fd);
     close_fd(&template.report_fd);
@@ -211,6 +212,12 @@ int template_stop(void)
     template.pid = 0;
     template.state = IDLE;
     return wait_status;
+}
+
+void template_continue(void)
+{
+    if (template.pid != 0)
+        kill(template.pid, SIGCONT);
 }
 
 bool template_is_there(void)
@@ -260,18 +267,22 @@ int template_order(unsigned count)
 /* The parent of a process, or -1. */
 static pid_t read_parent(pid_t pid)
 {
-    char path[64];
-    char line[512];
-    int parent;
+    struct proc_stat stat;
 
-    snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t length = fd < 0 ? -1 : read(fd, line, sizeof(line) - 1);
-    if (fd >= 0)
-        close(fd);
-    line[length < 0 ? 0 : length] = '\0';
-    const char *rest = strrchr(line, ')');
-    return rest == NULL || sscanf(rest, ") %*c %d", &parent) != 1 ? -1 : parent;
+    return proc_read_stat(pid, &stat) < 0 ? -1 : stat.parent;
+}
+
+/* Waits until the parent, which was killed, is the child's no more; parent_fd is a pidfd or -1. */
+static void wait_for_orphan(pid_t child, pid_t parent, int parent_fd)
+{
+    struct pollfd end = { .fd = parent_fd, .events = POLLIN };
+    struct timespec pause = { .tv_nsec = LIMITS_NANOSECONDS_PER_MS };
+
+    if (parent_fd >= 0)
+        poll(&end, 1, DEATH_MS);
+    else
+        for (int ms = 0; ms < DEATH_MS && read_parent(child) == parent; ms++)
+            nanosleep(&pause, NULL);
 }
 
 /*
@@ -281,18 +292,18 @@ static pid_t read_parent(pid_t pid)
 static int kill_intermediate(pid_t child)
 {
     pid_t parent = read_parent(child);
-    struct pollfd end = { .fd = -1, .events = POLLIN };
 
     if (parent == template.pid)
         return -1;
-    if (parent > 0 && parent != getpid())
-        end.fd = pidfd_open(parent, 0);
+    if (parent <= 0 || parent == getpid())
+        return 0;
+    int fd = proc_open(parent);
     /* Asked twice, for a process that had ended in between might not be the one. */
-    if (end.fd >= 0 && read_parent(child) == parent) {
-        pidfd_send_signal(end.fd, SIGKILL, NULL, 0);
-        poll(&end, 1, DEATH_MS);
+    if (read_parent(child) == parent) {
+        proc_signal(fd, parent, SIGKILL);
+        wait_for_orphan(child, parent, fd);
     }
-    close_fd(&end.fd);
+    close_fd(&fd);
     return 0;
 }
 
@@ -384,7 +395,6 @@ void template_discard(struct spawn_started *subshell)
     /* Not waited for yet, so the number is still its own. */
     kill(subshell->pid, SIGKILL);
     poll(&end, 1, DEATH_MS);
-    waitpid(subshell->pid, NULL, WNOHANG);
-    orphans_release(subshell->pid);
+    orphans_collect(subshell->pid, NULL);
     close_subshell(subshell);
 }

@@ -50,6 +50,9 @@ bool template_is_busy(void);
  */
 int template_collect(struct spawn_started ready[TEMPLATE_BATCH_MAX]);
 
+/* Lets it go on, if a script has stopped it: in a subshell, $$ is its id. */
+void template_continue(void);
+
 /* Ends a subshell that is not needed. */
 void template_discard(struct spawn_started *subshell);
 

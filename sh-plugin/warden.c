@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Owns the warden process. The thread that loads and unloads the plugin enters
- * it, and the warden itself. Calls leftovers and nbdkit_error.
+ * it, and the warden itself. Calls leftovers, orphans and nbdkit_error.
  *
  * Nobody can catch SIGKILL. But a socket of which the server holds the only
  * other end tells its reader when the server is gone, however it went.
@@ -16,7 +16,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -27,6 +26,7 @@
 #include <nbdkit-plugin.h>
 
 #include "leftovers.h"
+#include "orphans.h"
 #include "warden.h"
 
 #define DESCRIPTORS_WHILE_REMOVING 16
@@ -34,7 +34,8 @@
 #define LEVELS_MAX 32 /* of folders in each other that are closed to their owner */
 
 static int socket_fd = -1; /* our end; -1 if there is no warden */
-static int warden_fd = -1; /* a pidfd, for the server may not be its parent any more */
+static pid_t warden_pid;
+static pid_t parent_pid; /* the warden's; not the server in the background */
 
 static bool is_unreadable; /* by nftw: a folder could not be opened */
 
@@ -155,16 +156,18 @@ static _Noreturn void watch(const char *variable, const char *private)
 void warden_start(const char *variable, const char *private)
 {
     int ends[2] = { -1, -1 };
-    pid_t pid = socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0 ? -1 : fork();
 
+    orphans_begin_start();
+    pid_t pid = socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0 ? -1 : fork();
     if (pid == 0) {
         keep_only(ends[0]);
         watch(variable, private);
     }
+    orphans_keep(pid);
     if (pid < 0)
         nbdkit_error("nobody would clear away after a SIGKILL: %s", strerror(errno));
-    else
-        warden_fd = pidfd_open(pid, 0);
+    warden_pid = pid;
+    parent_pid = getpid();
     if (ends[0] >= 0)
         close(ends[0]);
     if (pid < 0 && ends[1] >= 0)
@@ -198,14 +201,15 @@ int warden_hand_over(const char *folder)
 void warden_dismiss(void)
 {
     struct word farewell = { .kind = WORD_FAREWELL };
-    struct pollfd end = { .fd = warden_fd, .events = POLLIN };
+    struct pollfd end = { .fd = socket_fd };
 
     if (socket_fd < 0)
         return;
-    if (send(socket_fd, &farewell, sizeof(farewell), MSG_NOSIGNAL) == sizeof(farewell))
-        poll(&end, 1, FAREWELL_MS);
-    waitid(P_PIDFD, (id_t)warden_fd, &(siginfo_t){ 0 }, WEXITED | WNOHANG);
-    close(warden_fd);
+    /* The warden's end of the socket closes when it exits. */
+    send(socket_fd, &farewell, sizeof farewell, MSG_NOSIGNAL);
+    bool is_gone = poll(&end, 1, FAREWELL_MS) > 0;
+    if (parent_pid == getpid())
+        waitpid(warden_pid, NULL, is_gone ? 0 : WNOHANG);
     close(socket_fd);
-    socket_fd = warden_fd = -1;
+    socket_fd = -1;
 }

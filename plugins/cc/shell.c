@@ -18,7 +18,10 @@
 
 #include "shell.h"
 
-enum { WORDS_MAX = 16 };
+enum {
+    WORDS_MAX = 16,
+    TERM_MS = 1000, /* between SIGTERM and SIGKILL */
+};
 
 /* A group of its own, to end all of it; and signals as a compiler expects them. */
 static int set_attributes(posix_spawnattr_t *attributes)
@@ -67,7 +70,15 @@ static int start(pid_t *pid, char *const words[])
     return error;
 }
 
-/* Returns when the process has ended or was told to. */
+/* Signals the process, which may have left its group, and the group. */
+static void signal_all(pid_t pid, int number)
+{
+    kill(-pid, number);
+    if (getpgid(pid) != pid)
+        kill(pid, number);
+}
+
+/* Returns when the process has ended, or had to, since the server stops. */
 static void watch(pid_t pid)
 {
     struct pollfd events[] = {
@@ -79,8 +90,12 @@ static void watch(pid_t pid)
         return;
     while (poll(events, 2, -1) < 0 && errno == EINTR)
         continue;
-    if (!events[0].revents)
-        kill(-pid, SIGTERM);
+    if (!events[0].revents) {
+        signal_all(pid, SIGTERM);
+        signal_all(pid, SIGCONT);
+        if (poll(events, 1, TERM_MS) <= 0)
+            signal_all(pid, SIGKILL);
+    }
     close(events[0].fd);
 }
 

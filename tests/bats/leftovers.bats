@@ -102,3 +102,125 @@ EOT
     stop
     test ! -e "$SOCK"
 }
+
+# no_zombies: the server has no child that has ended.
+no_zombies() {
+    local pid
+    for pid in $(pgrep -P "$SERVER" || :); do
+        if ! is_alive "$pid"; then return 1; fi
+    done
+}
+
+# serve_escapes ARGS...: a read at sector N is a call that tries the Nth way to outlive its limit.
+# $PIDS/N has the id of its program, $PIDS/moved-* those that went to the server's process group.
+serve_escapes() {
+    disk escapes.sh <<'EOT'
+#!/bin/bash
+move='setpgrp(0, getpgrp(getppid())) or die; open(my $f, ">", "$ENV{PIDS}/moved-$$"); print $f $$; close $f;'
+note() { sh -c 'echo $PPID' >"$PIDS/$1"; }
+case $1 in
+    thread_model) echo parallel ;;
+    get_size) echo 1M ;;
+    open | close) if [ -e "$PIDS.$1" ]; then note "$1"; exec perl -e "$move sleep 1000"; fi ;;
+    pread)
+        n=$(($4 / 512))
+        note "$n"
+        case $n in
+            0) exec perl -e "$move sleep 1000" ;;
+            1) trap '' TERM; exec perl -e "$move sleep 1000" ;;
+            2) exec perl -e "$move"'kill "STOP", $$; sleep 1000' ;;
+            3) kill -STOP "$(cat "$PIDS/$n")"; sleep 1000 ;;
+            4) kill -STOP 0; sleep 1000 ;;
+            5) trap '' TERM; while :; do sleep 0.1; done ;;
+            6) setsid sleep 1000 & sleep 1000 ;;
+            7) (setsid sleep 1000 &); exit 1 ;;
+            8) perl -e '$SIG{CHLD} = "IGNORE";'"$move sleep 1000" & wait ;;
+            *) setsid true >/dev/null 2>&1 & head -c "$3" /dev/zero ;;
+        esac ;;
+    *) exit 2 ;;
+esac
+EOT
+    export PIDS=$DIR/pids
+    mkdir -p "$PIDS"
+    serve sh "$DIR/escapes.sh" "$@"
+}
+
+@test "sh.timeout ends a call's program wherever it went, and no zombie stays" {
+    serve_escapes sh.timeout=0.5
+    py <<'EOT'
+client = ready()
+cases = {client.send_request(CMD_READ, n * 512, 512): n for n in range(9)}
+for _ in range(9):
+    reply = client.reply()
+    n = cases[reply.cookie]
+    same(reply.error, EIO, "errno of case %d" % n)
+    same(is_alive(lines("%s/%d" % (os.environ["PIDS"], n))[0]), False, "is the program of case %d alive" % n)
+for _ in range(20):
+    client.read(9 * 512, 512)
+EOT
+    same "$(find "$PIDS" -name 'moved-*' | wc -l)" 4
+    wait_for no_zombies
+    stop
+    is_all_gone
+}
+
+@test "the same in open and close, and with sh.grace when the server stops" {
+    serve_escapes sh.timeout=0.5
+    py <<'EOT'
+def has_ended(method):
+    path = "%s/%s" % (os.environ["PIDS"], method)
+    return os.path.exists(path) and lines(path) and not is_alive(lines(path)[0])
+os.close(os.open(os.environ["PIDS"] + ".open", os.O_CREAT))
+try:
+    ready()
+    raise Exception("open succeeded")
+except OptionError:
+    same(has_ended("open"), True, "has the program of open ended")
+os.unlink(os.environ["PIDS"] + ".open")
+os.close(os.open(os.environ["PIDS"] + ".close", os.O_CREAT))
+ready().disconnect()
+until(lambda: has_ended("close"), "the end of the program of close")
+os.unlink(os.environ["PIDS"] + ".close")
+EOT
+    stop
+    is_all_gone
+    serve_escapes sh.grace=0.5
+    py <<'EOT'
+before = len(os.listdir(os.environ["PIDS"]))
+client = ready()
+client.send_request(CMD_READ, 512, 512)
+until(lambda: len(os.listdir(os.environ["PIDS"])) == before + 2, "the call")
+os.kill(int(os.environ["SERVER"]), signal.SIGTERM)
+same(client.reply().error, ESHUTDOWN, "errno of the read")
+EOT
+    wait_exit
+    is_all_gone
+}
+
+@test "a server that is a subreaper, or process 1, waits for what its scripts leave behind" {
+    disk leaving.sh <<'EOT'
+#!/bin/sh
+case $1 in
+    get_size) echo 1M ;;
+    pread) setsid true >/dev/null 2>&1 & head -c "$3" /dev/zero ;;
+    *) exit 2 ;;
+esac
+EOT
+    py "$DIR/leaving.sh" <<'EOT'
+def become_subreaper():
+    ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)
+server = subprocess.Popen([NBDLAB, "-f", "-U", os.environ["SOCK"], "sh", sys.argv[1]],
+                          preexec_fn=become_subreaper)
+until(lambda: os.path.exists(os.environ["SOCK"]), "the server")
+client = ready()
+def has_no_zombies():
+    client.read(0, 512)
+    children = subprocess.run(["pgrep", "-P", str(server.pid)], capture_output=True, text=True).stdout
+    return all(is_alive(pid) for pid in children.split())
+for _ in range(10):
+    client.read(0, 512)
+until(has_no_zombies, "the last zombie to be waited for")
+server.terminate()
+same(server.wait(BOUND_S), 0, "exit status")
+EOT
+}

@@ -309,6 +309,20 @@ EOT
     same "$(ls -A "$TMPDIR")" ""
 }
 
+@test "even one that ignores SIGTERM, in another process group than it was given" {
+    compiler stubborn <<'EOT'
+exec perl -e '$SIG{TERM} = "IGNORE"; setpgrp(0, getpgrp(getppid())) or die;
+    open(my $f, ">", "$ENV{DIR}/compiling"); print $f $$; close $f; sleep 1000'
+EOT
+    start cc disk.c CC='exec ./stubborn'
+    wait_for [ -s compiling ]
+    kill -TERM "$SERVER"
+    wait_exit && status=0 || status=$?
+    same "$status" 1
+    wait_for not is_alive "$(cat compiling)"
+    has "the compiler was ended by signal 9"
+}
+
 # life: makes life.c, which prints every callback of a life cycle, and what it was given.
 life() {
     sed '/^static struct nbdkit_plugin/,$d' disk.c >life.c

@@ -388,6 +388,50 @@ EOT
     stop
 }
 
+# zombies: how many children of the server have ended and not been waited for.
+zombies() {
+    local pid count=0
+    for pid in $(children); do
+        is_alive "$pid" || count=$((count + 1))
+    done
+    echo "$count"
+}
+
+is_one_zombie() {
+    [ "$(zombies)" = 1 ]
+}
+
+@test "a call that goes on after its program has ended keeps no orphan a zombie; a stopped template goes on" {
+    disk disk.sh <<EOT
+#!/bin/bash
+case \$1 in
+    thread_model) echo parallel ;;
+    get_size) echo 1M ;;
+    pread)
+        case \$4 in
+            0) sleep 1000 & echo \$BASHPID >$DIR/caller; exit ;;
+            512) kill -STOP \$\$ ;;
+        esac
+        setsid sleep 0.01 >/dev/null 2>&1 & printf '%512s' x ;;
+    *) exit 2 ;;
+esac
+EOT
+    serve sh "$DIR/disk.sh" sh.process=worker sh.grace=0
+    py <<'EOT'
+client, other = ready(), ready()
+client.send_request(CMD_READ, 0, 512)
+caller = os.environ["DIR"] + "/caller"
+until(lambda: os.path.exists(caller) and lines(caller) and not is_alive(lines(caller)[0]), "the end of a program")
+start = time.monotonic()
+for n in range(40):
+    other.read(512 if n == 9 else 1024, 512)
+EOT
+    wait_for is_one_zombie
+    lacks "error:"
+    [ -n "$(template)" ]
+    stop
+}
+
 @test "-u: workers are that user's" {
     [ "$(id -u)" = 0 ] || skip "needs root"
     probe_disk
