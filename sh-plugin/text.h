@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Makes text of scripts and clients fit for a line of the log. Pure but for
+ * Makes text of scripts and clients fit for a line of the log, which the server
+ * frees of all that may not be shown on a terminal; control characters that are
+ * common are spelled out here. Pure but for
  * malloc(3); any thread. The returned strings are the caller's to free; NULL
  * if there is no memory.
  */

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
  * Owns the names of the program and its messages, the log level and where messages go. Entered by
- * every thread; calls sink.
+ * every thread; calls sink and utf8.
  */
 #include "log.h"
 
@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "sink.h"
+#include "utf8.h"
 
 static const char *program_name = "nbdlab";
 static const char *message_name = "nbdlab";
@@ -131,16 +132,6 @@ void log_set_context(const char *context)
     snprintf(thread_context, sizeof thread_context, "%s", context);
 }
 
-/* A control character in a message could drive a terminal. */
-static void neutralise(char *text)
-{
-    for (; *text; text++) {
-        unsigned char c = (unsigned char)*text;
-        if ((c < ' ' && c != '\n' && c != '\t') || c == 0x7f)
-            *text = '?';
-    }
-}
-
 /* Takes the next line that is not empty off `*text`. Returns it, not ended, or NULL. */
 static const char *take_line(const char **text, int *length)
 {
@@ -230,7 +221,7 @@ static void log_message(const char *level, const char *format, va_list args)
     char *text;
 
     if (vasprintf(&text, format, args) >= 0) {
-        neutralise(text);
+        utf8_neutralise(text);
         if (is_debug || is_starting || has_stderr)
             write_to(TO_STDERR, text, level);
         if (!is_debug && has_syslog)
@@ -285,18 +276,20 @@ const char *log_quote(char out[static LOG_QUOTED_MAX], const char *text)
     size_t used = 0;
 
     out[used++] = '"';
-    for (; *text; text++) {
-        unsigned char c = (unsigned char)*text;
+    while (*text) {
+        size_t length = utf8_get_shown_length(text);
         if (used + sizeof "\\xff...\"" > LOG_QUOTED_MAX) {
             used += (size_t)sprintf(out + used, "...");
             break;
         }
-        if (c == '"' || c == '\\')
-            used += (size_t)sprintf(out + used, "\\%c", c);
-        else if (c < ' ' || c > '~')
-            used += (size_t)sprintf(out + used, "\\x%02x", c);
+        if (*text == '"' || *text == '\\')
+            out[used++] = '\\';
+        if (length > 0)
+            memcpy(out + used, text, length);
         else
-            out[used++] = (char)c;
+            sprintf(out + used, "\\x%02x", (unsigned char)*text);
+        used += length > 0 ? length : strlen("\\xff");
+        text += length > 0 ? length : 1;
     }
     out[used++] = '"';
     out[used] = '\0';

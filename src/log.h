@@ -2,9 +2,9 @@
 /*
  * Messages: "NAME: error: TEXT", from a connection's thread
  * "NAME: PLUGIN[N]: error: TEXT". Each line of a TEXT of several gets
- * that head; one write per message, so that those of several threads never mix. Nobody waits
- * for a reader of the log for more than half a second (sink.h). Every function preserves errno, and
- * %m works.
+ * that head; one write per message, so that those of several threads never mix. What may not be
+ * shown on a terminal (utf8.h) is '?'. Nobody waits for a reader of the log for more than half a
+ * second (sink.h). Every function preserves errno, and %m works.
  */
 #ifndef LOG_H
 #define LOG_H
@@ -66,8 +66,8 @@ enum { LOG_QUOTED_MAX = 256 };
 
 /*
  * Writes `text`, which a client or a file may have chosen, between double
- * quotes into `out`, with everything but printable ASCII escaped, and cut with
- * "..." where it does not fit. Returns out.
+ * quotes into `out`, with everything escaped that may not be shown (utf8.h), and
+ * cut with "..." where it does not fit. Returns out.
  */
 const char *log_quote(char out[static LOG_QUOTED_MAX], const char *text);
 

@@ -289,3 +289,31 @@ kill "$(cat "$PIDFILE")"
 EOF
     SYSLOG_UNREAD=1 with_syslog sh "$DIR/session" "$BUILD/tests/plugins/chatter.so"
 }
+
+@test "no text of a client or a script can drive the terminal that shows the log" {
+    disk bad.sh <<'EOF'
+case $1 in
+    get_size) echo 1M ;;
+    pread) printf 'EIO caf\303\251 \346\227\245 [\302\233\233\033\177\342\200\256\342\201\246\342\200\250\330\234\377]\n' >&2
+        exit 1 ;;
+    *) exit 2 ;;
+esac
+EOF
+    serve -v --log="$DIR/messages" sh "$DIR/bad.sh"
+    py <<'EOT'
+import unicodedata
+name = "\u00e9\u65e5\x9b\u202e\u2066\u2028\u200f\u061c\ufeff\x85"
+client = ready(export=name)
+client.send_request(CMD_READ, 0, 512)
+said = client.reply().text
+assert "caf\u00e9 \u65e5 [" in said and said.endswith("?]"), ascii(said)
+log = open(os.environ["LOG"], "rb").read().decode()
+messages = open(os.environ["DIR"] + "/messages", "rb").read().decode()
+assert "\u00e9\u65e5" in log, "the client's name is not in the log"
+assert "caf\u00e9 \u65e5 [" in messages, messages
+for what in said, log, messages:
+    hidden = [c for c in what if c != "\n" and unicodedata.category(c) in ("Cc", "Cf", "Zl")]
+    same(hidden, [], "what acts without being seen")
+EOT
+    stop
+}
