@@ -11,10 +11,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
 #include <syslog.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "cleanup.h"
 #include "sink.h"
 #include "utf8.h"
 
@@ -94,12 +98,41 @@ int log_open(const char *destination)
     return -1;
 }
 
+/* Is anybody there to whom syslog(3) could send? */
+static bool has_system_log(void)
+{
+    static const struct sockaddr_un address = { .sun_family = AF_UNIX, .sun_path = _PATH_LOG };
+    static const int types[] = { SOCK_DGRAM, SOCK_STREAM };
+
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
+        CLEANUP_CLOSE int fd = socket(AF_UNIX, types[i] | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        if (fd >= 0 && connect(fd, (const struct sockaddr *)&address, sizeof address) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* Would nobody wait in vain for the end of stderr, as whoever reads a pipe does? */
+static bool may_keep_stderr(void)
+{
+    struct stat status;
+
+    return verbose || isatty(STDERR_FILENO) ||
+           (fstat(STDERR_FILENO, &status) == 0 && S_ISREG(status.st_mode));
+}
+
 bool log_end_start(bool is_background)
 {
     if (is_default && is_background)
         use_syslog();
     else if (is_default)
         has_stderr = true;
+    if (has_syslog && !has_system_log()) {
+        has_stderr = !is_background || may_keep_stderr();
+        if (!has_stderr)
+            log_warning("there is no system log (" _PATH_LOG "), so that what the server says in "
+                        "the background is lost: --log=FILE keeps it");
+    }
     is_starting = false;
     sink_allow_threads(sinks, DESTINATIONS);
     return has_stderr || verbose;

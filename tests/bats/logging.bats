@@ -29,7 +29,7 @@ stop_background() {
 
 # with_syslog COMMAND...: runs the command where /dev/log is a socket whose messages go to
 # $DIR/syslog, a line each; returns when the command and all that it left running have ended.
-# With SYSLOG_UNREAD nobody reads them.
+# With SYSLOG_UNREAD nobody reads them, and with SYSLOG_ABSENT there is no such socket.
 with_syslog() {
     py "$@" <<'EOT'
 folder = os.environ["DIR"] + "/dev"
@@ -40,8 +40,9 @@ for name in names:
 log = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
 if os.path.exists(folder + "/log"):
     os.unlink(folder + "/log")
-log.bind(folder + "/log")
-os.chmod(folder + "/log", 0o666)
+if "SYSLOG_ABSENT" not in os.environ:
+    log.bind(folder + "/log")
+    os.chmod(folder + "/log", 0o666)
 script = "set -e; %s mount --rbind %s /dev; exec \"$@\"" % (
     "".join("mount --bind /dev/%s %s/%s; " % (name, folder, name) for name in names), folder)
 unshare = ["unshare", "-m"] if os.geteuid() == 0 else ["unshare", "-rm"]
@@ -127,6 +128,29 @@ EOT
         same "$(grep -ca "a client connected" "$DIR/syslog")" 0
         has "disk 7: eval[1]: debug:"
         lacks "error: eval: pread: EIO sector of woe"
+    done
+}
+
+@test "--log: without a system log stderr is kept, or it is said once that messages are lost" {
+    cat >"$DIR/session" <<'EOT'
+set -e
+! qemu-io -r -f raw -c 'read 0 512' "$URI" >/dev/null 2>&1
+kill "$(cat "$PIDFILE")"
+EOT
+    printf '"$NBDLAB" -U "$SOCK" -P "$PIDFILE" "$@" 2>>"$LOG"\n. "$DIR/session"\n' >"$DIR/to-file"
+    # That cat(1) ends is what the pipe is for.
+    printf '"$NBDLAB" -U "$SOCK" -P "$PIDFILE" "$@" 2>&1 | cat >>"$LOG"\n. "$DIR/session"\n' >"$DIR/to-pipe"
+    for options in "" --log=syslog; do
+        rm -f "$LOG" "$PIDFILE"
+        # shellcheck disable=SC2086
+        SYSLOG_ABSENT=1 with_syslog sh "$DIR/to-file" $options "${BAD[@]}"
+        has "error: eval: pread: EIO sector of woe"
+        lacks "no system log"
+        rm -f "$LOG" "$PIDFILE"
+        # shellcheck disable=SC2086
+        SYSLOG_ABSENT=1 with_syslog sh "$DIR/to-pipe" $options "${BAD[@]}"
+        same "$(grep -c "warning: there is no system log (/dev/log)" "$LOG")" 1
+        lacks woe
     done
 }
 

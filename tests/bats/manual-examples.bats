@@ -41,7 +41,7 @@ run_example() {
 
 @test "a disk of 1 GiB on every address, in the background" {
     example "nbdlab memory 1G" | sed "s|nbdlab|nbdlab -p 0 -P $PIDFILE|" >"$DIR/example.sh"
-    run -0 sh -e "$DIR/example.sh" 3>&- 4>&-
+    run -0 --separate-stderr sh -e "$DIR/example.sh" 3>&- 4>&-
     STARTED+=("$(cat "$PIDFILE")")
     same "$(nbdinfo --size "nbd://127.0.0.1:$output")" 1073741824
 }
