@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * From a Python exception to a message and an errno. Owns the script's name, and the errno that
- * the thread's callback has set. Any thread with the lock; calls Python and the plugin API.
+ * the thread's callback has set. Any thread with the lock; calls hint, Python and
+ * the plugin API.
  */
 #include "fault.h"
 
@@ -12,6 +13,7 @@
 #define NBDKIT_API_VERSION 2
 #include <nbdkit-plugin.h>
 
+#include "hint.h"
 #include "interpreter.h"
 
 static const char *script_name;
@@ -64,16 +66,24 @@ static bool is_in_script(const PyTracebackObject *step)
     return is_here;
 }
 
-/* The line where the script was left for good, 0 if it is not known. */
-static int find_line(PyObject *exception, PyObject *traceback)
+/* The step of the traceback where the script was left for good, or NULL. */
+static PyTracebackObject *find_last_step(PyObject *traceback)
 {
-    int line = 0;
+    PyTracebackObject *last = NULL;
 
     for (PyTracebackObject *step = (PyTracebackObject *)traceback; step != NULL;
          step = step->tb_next) {
         if (is_in_script(step))
-            line = get_number((PyObject *)step, "tb_lineno");
+            last = step;
     }
+    return last;
+}
+
+/* The line where that was, 0 if it is not known. */
+static int find_line(PyObject *exception, PyTracebackObject *step)
+{
+    int line = step == NULL ? 0 : get_number((PyObject *)step, "tb_lineno");
+
     /* A SyntaxError says where it is by itself. */
     if (line == 0 && PyErr_GivenExceptionMatches(exception, PyExc_SyntaxError))
         line = get_number(exception, "lineno");
@@ -137,13 +147,25 @@ static PyObject *encode(PyObject *text)
     return bytes;
 }
 
-static void log_exception(const char *function, PyObject *exception, PyObject *traceback)
+/* What to say after the exception's text, or "". */
+static const char *choose_hint(PyObject *exception, PyTracebackObject *step, const char *type_hint)
+{
+    if (*type_hint != '\0' && PyErr_GivenExceptionMatches(exception, PyExc_TypeError))
+        return type_hint;
+    CLEANUP_REFERENCE PyObject *code =
+        step == NULL ? NULL : (PyObject *)PyFrame_GetCode(step->tb_frame);
+    return hint_about_open(exception, code);
+}
+
+static void log_exception(const char *function, PyObject *exception, PyObject *traceback,
+                          const char *type_hint)
 {
     CLEANUP_REFERENCE PyObject *description = describe(exception);
     CLEANUP_REFERENCE PyObject *encoded = description == NULL ? NULL : encode(description);
     const char *text = encoded == NULL ? "an exception" : PyBytes_AS_STRING(encoded);
     const char *file = script_name;
-    int line = find_line(exception, traceback);
+    PyTracebackObject *step = find_last_step(traceback);
+    int line = find_line(exception, step);
     char place[16] = "";
 
     if (line > 0)
@@ -153,12 +175,17 @@ static void log_exception(const char *function, PyObject *exception, PyObject *t
         (chosen_error == EOPNOTSUPP || chosen_error == ENOTSUP))
         nbdkit_debug("%s%s: %s: %s", file, place, function, text);
     else
-        nbdkit_error("%s%s: %s%s%s", file, place, function == NULL ? "" : function,
-                     function == NULL ? "" : ": ", text);
+        nbdkit_error("%s%s: %s%s%s%s", file, place, function == NULL ? "" : function,
+                     function == NULL ? "" : ": ", text, choose_hint(exception, step, type_hint));
     PyErr_Clear();
 }
 
 void fault_report(const char *function)
+{
+    fault_report_call(function, "");
+}
+
+void fault_report_call(const char *function, const char *type_hint)
 {
     PyObject *type, *exception, *traceback;
 
@@ -169,7 +196,7 @@ void fault_report(const char *function)
     if (exception == NULL) {
         nbdkit_error("%s: %s: failed without an exception", script_name, function);
     } else {
-        log_exception(function, exception, traceback);
+        log_exception(function, exception, traceback, type_hint);
         debug_traceback(function, exception, traceback);
     }
     Py_XDECREF(type);

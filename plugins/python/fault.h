@@ -24,6 +24,9 @@ void fault_set_error(int error);
  */
 void fault_report(const char *function);
 
+/* The same, with `type_hint` after the text of a TypeError; "" for none. */
+void fault_report_call(const char *function, const char *type_hint);
+
 /* Logs that the function answered with what it may not: "FUNCTION: returned ANSWER: REMEDY". */
 void fault_reject(const char *function, void *answer, const char *remedy);
 

@@ -51,12 +51,22 @@ static const char *const names[] = {
     [SCRIPT_TRIM] = "trim",
     [SCRIPT_ZERO] = "zero",
 };
+/* How those are called in version 1 that have other arguments in version 2. */
+#define WITHOUT_VERSION(call)                                                                      \
+    ": without API_VERSION = 2 in the script it is called as " call ", as in version 1"
+static const char *const version_1_hints[SCRIPT_FUNCTIONS] = {
+    [SCRIPT_FLUSH] = WITHOUT_VERSION("flush(h)"),
+    [SCRIPT_PREAD] = WITHOUT_VERSION("pread(h, count, offset)"),
+    [SCRIPT_PWRITE] = WITHOUT_VERSION("pwrite(h, buf, offset)"),
+    [SCRIPT_TRIM] = WITHOUT_VERSION("trim(h, count, offset)"),
+};
 _Static_assert(sizeof names / sizeof names[0] == SCRIPT_FUNCTIONS, "each function has a name");
 
 static const char *script_name;                    /* the user's; NULL until it is loaded */
 static PyObject *variables;                        /* of the module __main__ */
 static PyObject *interned_names[SCRIPT_FUNCTIONS]; /* names[], as Python wants them */
 static long api_version = 1;
+static bool has_api_version; /* does the script name one? */
 
 /* The whole file, which the caller frees, or NULL after logging. */
 static char *read_source(const char *path)
@@ -108,6 +118,7 @@ static int read_api_version(void)
 {
     PyObject *value = script_get_variable("API_VERSION");
 
+    has_api_version = value != NULL;
     api_version = value == NULL ? 1 : PyLong_AsLong(value);
     if (api_version >= 1 && api_version <= SCRIPT_API_VERSION_MAX)
         return 0;
@@ -215,7 +226,9 @@ PyObject *script_call(enum script_function function, PyObject *arguments[], size
     for (size_t i = 0; i < count; i++)
         Py_XDECREF(arguments[i]);
     if (result == NULL)
-        fault_report(names[function]);
+        fault_report_call(names[function], has_api_version || version_1_hints[function] == NULL
+                                               ? ""
+                                               : version_1_hints[function]);
     return result;
 }
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The buffer of a request as the script sees it: a memoryview of the server's
- * memory, without a copy, that is taken back when the request is over. All
+ * memory, without a copy, that is taken back when the request is over. What the script shall fill
+ * is an object that does what a memoryview does, and says both sizes when they do not fit. All
  * functions are called with the interpreter's lock held.
  */
 #ifndef VIEW_H

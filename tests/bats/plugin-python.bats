@@ -94,7 +94,15 @@ EOT
     has_message "pread: returned data"
     script <<<'def pread(h, buf, offset, flags): buf[:] = b"short"'
     read_once
-    has_message "pread: ValueError: memoryview assignment: lvalue and rvalue have different structures"
+    has_message "pread: ValueError: buf takes"
+    contains "$output" " bytes here and was given 5"
+    printf 'def open(readonly): pass\ndef get_size(h): return 1 << 20\ndef pread(h, buf, offset, flags): pass\n' >disk.py
+    read_once
+    has_message "pread: TypeError: pread() missing 1 required positional argument: 'flags'"
+    contains "$output" "without API_VERSION = 2 in the script it is called as pread(h, count, offset)"
+    script <<<'def pread(h, buf, offset, flags): open("disk.py", "rb").readinto(buf)'
+    read_once
+    has_message "open() is the script's own here, Python's is builtins.open()"
     script <<'EOT'
 import threading
 def after_fork(): threading.Thread(target=threading.Event().wait).start()
@@ -309,6 +317,95 @@ for _ in range(20):
 EOT
     stop
     same "$(messages | wc -l)" 1
+}
+
+@test "mistakes that have a remedy are told it, and others are not" {
+    # said TEXT <<CODE: the script fails with this message, and no more.
+    said() {
+        { echo "API_VERSION = 2"; cat; echo "def get_size(h): return 512"; } >disk.py
+        run timeout "$((3 * BOUND_S))" "$NBDLAB" -U - python disk.py \
+            --run 'qemu-io -r -f raw -c "read 0 512" "$uri"' 3>&- 4>&-
+        same "$(sed -n "s/^$NAME: python\[1\]: error: disk.py:[0-9]*: //p" <<<"$output" | sort -u)" "$1"
+    }
+    local own=": open() is the script's own here, Python's is builtins.open()"
+    local rest='def pread(h, buf, offset, flags): pass'
+    said "open: TypeError: open() takes 1 positional argument but 2 were given$own" <<<"\
+def open(readonly): return open('disk.py', 'rb')
+$rest"
+    said "open: RecursionError: maximum recursion depth exceeded$own" <<<"\
+def open(readonly): return open('disk.py')
+$rest"
+    said "pread: TypeError: 'int' object does not support the context manager protocol$own" <<<"\
+def open(readonly): return 1
+def pread(h, buf, offset, flags):
+    with open('disk.py') as file: file.readinto(buf)"
+    said "pread: AttributeError: 'int' object has no attribute 'readinto'$own" <<<"\
+def open(readonly): return 1
+def pread(h, buf, offset, flags): open('disk.py').readinto(buf)"
+    # Not these.
+    said "open: TypeError: open() missing required argument 'flags' (pos 2)" <<<"\
+import os
+def open(readonly): return os.open('disk.py')
+$rest"
+    said "pread: AttributeError: 'int' object has no attribute 'readinto'" <<<"\
+def open(readonly): return 1
+def pread(h, buf, offset, flags): h.readinto(buf)"
+    # Version 1 by name is meant.
+    said "pread: TypeError: unsupported operand type(s) for +: 'int' and 'str'" <<<"\
+API_VERSION = 1
+def open(readonly): return 1
+def pread(h, count, offset): return 1 + 'x'"
+}
+
+@test "the buffer that a script fills is used as a memoryview is" {
+    script <<'EOT'
+import array, io, struct
+def pread(h, buf, offset, flags):
+    view = memoryview(buf)
+    n = len(buf)
+    assert n == 512 == buf.nbytes == len(view), n
+    io.BytesIO(b"r" * n).readinto(buf)
+    assert bytes(buf) == buf.tobytes() == b"r" * n
+    buf[:] = bytes(range(256)) * 2
+    buf[3:5] = b"xy"
+    buf[-1] = 7
+    struct.pack_into(">H", buf, 8, 0x4142)
+    assert buf[3] == 120 and buf[8:10] == b"AB" and buf[511] == 7
+    assert buf == view and view == buf and buf != b"no" and 120 in buf
+    assert list(buf)[:4] == [0, 1, 2, 120] and next(reversed(buf)) == 7
+    assert buf.format == "B" and buf.cast("I").shape == (128,)
+    assert buf[::2][1] == 2 and bool(buf) and buf.toreadonly().readonly
+    array.array("B", buf)
+    for wrong in (lambda: hash(buf), lambda: buf.nothing, lambda: buf[600], lambda: buf["x"]):
+        try:
+            wrong()
+        except (TypeError, ValueError, AttributeError, IndexError) as error:
+            pass
+        else:
+            raise RuntimeError("no exception")
+    for part, data, text in ((slice(0, 4), b"abc", "buf takes 4 bytes here and was given 3"),
+                             (slice(None), bytearray(513), "buf takes 512 bytes here and was given 513"),
+                             (slice(0, 4), memoryview(b"abcd").cast("I"), "different structures")):
+        try:
+            buf[part] = data
+        except ValueError as error:
+            assert text in str(error), error
+        else:
+            raise RuntimeError("no exception")
+    try:
+        del buf[0]
+    except TypeError:
+        pass
+EOT
+    serve python disk.py
+    py <<'EOT'
+want = bytearray(range(256)) * 2
+want[3:5] = b"xy"
+want[8:10] = b"AB"
+want[511] = 7
+same(ready().read(0, 512), bytes(want), "data")
+EOT
+    stop
 }
 
 @test "memory that cannot be taken back fails the request and is said" {
