@@ -116,8 +116,10 @@ static enum status_result judge_missing(const struct call *call,
         diagnose_log_complaint(report);
         return fail_with(EIO);
     }
-    if (call->missing_hint == NULL)
+    if (!call->missing_hint) {
+        diagnose_warn_missing(report);
         return STATUS_MISSING;
+    }
     diagnose_log_missing(report, call->missing_hint);
     return fail_with(EIO);
 }

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -193,6 +194,35 @@ void diagnose_log_missing(const struct diagnose_report *report, const char *hint
 
     nbdkit_error("%s: %s: there is no such method%s, but %s%s", program_get_name(), report->method,
                  was_run ? " (exit status 2)" : "", hint, quoted ? quoted : "");
+}
+
+/* Has the method not been warned of? From now on it has. */
+static bool take_warning(const char *method)
+{
+    enum { METHODS_MAX = 64 };
+    static const char *_Atomic warned[METHODS_MAX];
+
+    for (int i = 0; i < METHODS_MAX; i++) {
+        const char *expected = NULL;
+        if (atomic_compare_exchange_strong(&warned[i], &expected, method))
+            return true;
+        if (strcmp(expected, method) == 0)
+            return false;
+    }
+    return false;
+}
+
+void diagnose_warn_missing(const struct diagnose_report *report)
+{
+    const struct buf *errors = report->errors;
+
+    if (!text_has_message(errors->data, errors->length) || !take_warning(report->method))
+        return;
+    CLEANUP_FREE char *quoted = diagnose_quote_errors(errors);
+    nbdkit_warning("%s: %s: exit status 2 means that there is no such method; if that was the "
+                   "status of a command (of grep, ls, diff, [), let it become another one: "
+                   "command || exit 1%s",
+                   program_get_name(), report->method, quoted ? quoted : "");
 }
 
 void diagnose_log_complaint(const struct diagnose_report *report)

@@ -39,6 +39,12 @@ void diagnose_log_false(const struct diagnose_report *report);
 /* Logs that there is no such method, though there must be one, as the hint explains. */
 void diagnose_log_missing(const struct diagnose_report *report, const char *hint);
 
+/*
+ * Warns of exit status 2 from a method that need not be there, but said
+ * something; once for each method, whose name is a constant.
+ */
+void diagnose_warn_missing(const struct diagnose_report *report);
+
 /* Logs exit status 2 that came from the shell, not from the script. */
 void diagnose_log_complaint(const struct diagnose_report *report);
 

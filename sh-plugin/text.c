@@ -160,6 +160,18 @@ static bool is_complaint_line(const char *line)
     return false;
 }
 
+bool text_has_message(const char *text, size_t length)
+{
+    for (const char *end = text + length; text < end;) {
+        size_t line_length = get_line_length(text, end);
+
+        if (line_length > 0 && *text != '+')
+            return true;
+        text += line_length < (size_t)(end - text) ? line_length + 1 : line_length;
+    }
+    return false;
+}
+
 bool text_is_shell_complaint(const char *text, size_t length)
 {
     char line[COMPLAINT_MAX + 1];

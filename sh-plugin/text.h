@@ -29,4 +29,7 @@ char *text_quote_words(const char *const *words);
  */
 bool text_is_shell_complaint(const char *text, size_t length);
 
+/* Is there a line that is not empty, and no trace of `set -x`? The text needs no NUL at its end. */
+bool text_has_message(const char *text, size_t length);
+
 #endif

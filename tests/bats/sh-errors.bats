@@ -161,11 +161,22 @@ EOT
     start_fails "$DIR/disk.sh" "line 5" "yntax error"
 }
 
-@test "exit 2 without a complaint stays quiet where the method is optional" {
-    disk_with '    get_ready) echo just a note >&2; exit 2 ;;'
+@test "exit 2 of a command in an optional method: one warning for each method, quoting stderr" {
+    disk_with '    can_write) grep -q rw /nonexistent ;;
+    can_flush) [ 1 -eq x ] ;;
+    open) set -x; exit 2 ;;
+    close) exit 2 ;;'
     serve sh "$DIR/disk.sh"
-    py <<<'ready().read(0, 512)'
+    py <<'EOT'
+for _ in range(2):
+    client = ready()
+    assert client.flags & READ_ONLY
+    client.disconnect()
+EOT
     lacks "error:"
+    same "$(grep -c "warning: .*disk.sh: can_write: exit status 2 means .*; its stderr: grep: /non" "$LOG")" 1
+    same "$(grep -c "warning: .*disk.sh: can_flush: exit status 2 means" "$LOG")" 1
+    same "$(grep -c "exit status 2 means" "$LOG")" 2
     stop
 }
 
