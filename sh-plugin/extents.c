@@ -31,12 +31,13 @@ static int fail_at_line(const struct call *call, const struct parse_lines *lines
 }
 
 /*
- * Adds the extents that the call printed, cut to the bytes from start up to end. Returns for
- * how many bytes from start on there are any, or -1.
+ * Adds the extents that the call printed. Returns for how many bytes from the
+ * first on there are any, or -1.
  */
-static int64_t add_extents(const struct call *call, uint64_t start, uint64_t end,
+static int64_t add_extents(const struct call *call, struct script_stretch stretch,
                            struct nbdkit_extents *extents)
 {
+    uint64_t start = stretch.offset;
     struct parse_lines lines = { .next = buf_get_text(call->output) };
     struct parse_extent extent;
     uint64_t reached = start; /* where the next extent has to begin; the first may begin before */
@@ -53,10 +54,10 @@ static int64_t add_extents(const struct call *call, uint64_t start, uint64_t end
             return fail_at_line(call, &lines, "does not follow the line before, which ends at byte",
                                 reached);
         reached = extent.offset + extent.length;
-        if (reached <= start || extent.offset >= end || count++ >= EXTENTS_MAX)
+        if (reached <= start || count++ >= EXTENTS_MAX)
             continue;
         uint64_t from = told;
-        told = reached < end ? reached : end;
+        told = reached < stretch.limit ? reached : stretch.limit;
         if (nbdkit_add_extent(extents, from, told - from,
                               extent.type & (NBDKIT_EXTENT_HOLE | NBDKIT_EXTENT_ZERO)) < 0)
             return -1;
@@ -74,10 +75,10 @@ static int64_t add_extents(const struct call *call, uint64_t start, uint64_t end
     return (int64_t)(told - start);
 }
 
-int64_t script_extents(const struct connection *connection, uint32_t count, uint64_t offset,
+int64_t script_extents(const struct connection *connection, struct script_stretch stretch,
                        uint32_t flags, struct nbdkit_extents *extents)
 {
-    struct script_range range = script_format_range(count, offset);
+    struct script_range range = script_format_range(stretch.count, stretch.offset);
     BUF_GROWING(output, ASK_LIST_MAX);
     BUF_GROWING(errors, CALL_ERRORS_MAX);
     struct call call = {
@@ -90,5 +91,5 @@ int64_t script_extents(const struct connection *connection, uint32_t count, uint
     };
     if (ask_text(&call) != STATUS_OK)
         return -1;
-    return add_extents(&call, offset, offset + count, extents);
+    return add_extents(&call, stretch, extents);
 }

@@ -35,6 +35,7 @@ static char zeroes[STEP_BYTES];
 struct part {
     uint64_t offset;
     uint32_t count;
+    uint64_t limit; /* where the entry ends, or the next one begins: not before the part's end */
     const struct map_entry *entry; /* NULL if it is the script's */
 };
 
@@ -69,19 +70,18 @@ static bool next_part(struct request *request, struct part *part)
     const struct map *map = request->connection->map;
     const struct map_entry *entry =
         request->entry < map->count ? &map->entries[request->entry] : NULL;
-    uint64_t end = request->end;
+    uint64_t limit = INT64_MAX;
 
-    if (request->offset >= end)
+    if (request->offset >= request->end)
         return false;
     bool is_inside = entry != NULL && entry->range.offset <= request->offset;
-    if (entry != NULL) {
-        uint64_t edge = entry->range.offset + (is_inside ? entry->range.length : 0);
-        if (edge < end)
-            end = edge;
-    }
+    if (entry != NULL)
+        limit = entry->range.offset + (is_inside ? entry->range.length : 0);
+    uint64_t end = limit < request->end ? limit : request->end;
     *part = (struct part){
         .offset = request->offset,
         .count = (uint32_t)(end - request->offset),
+        .limit = limit,
         .entry = is_inside ? entry : NULL,
     };
     request->entry += is_inside;
@@ -418,15 +418,15 @@ int map_flush(const struct connection *connection)
 
 static int add_file_extents(const struct part *part, struct nbdkit_extents *extents, bool is_one)
 {
-    uint64_t left = part->count, length;
+    uint64_t end = part->offset + part->count, length;
 
-    for (uint64_t offset = part->offset; left > 0; offset += length, left -= length) {
+    for (uint64_t offset = part->offset; offset < end; offset += length) {
         bool is_hole;
 
         if (fileio_find_extent(get_file(part), get_file_offset(part) + (offset - part->offset),
                                &length, &is_hole) < 0)
             return -1;
-        length = length < left ? length : left;
+        length = length < part->limit - offset ? length : part->limit - offset;
         if (nbdkit_add_extent(extents, offset, length,
                               is_hole ? NBDKIT_EXTENT_HOLE | NBDKIT_EXTENT_ZERO : 0) < 0)
             return -1;
@@ -447,12 +447,14 @@ static int add_extents(const struct request *request, const struct part *part,
     if (kind == MAP_FILE && part->entry->file->can_find_extents)
         return add_file_extents(part, extents, is_one) < 0 ? -1 : !is_one;
     if (kind == MAP_SCRIPT && connection->can_extents > 0) {
-        int64_t told =
-            script_extents(connection, part->count, part->offset, request->flags, extents);
-        return told < 0 ? -1 : told == part->count && !is_one;
+        struct script_stretch stretch = { part->offset, part->count, part->limit };
+        int64_t told = script_extents(connection, stretch, request->flags, extents);
+        return told < 0 ? -1 : told >= part->count && !is_one;
     }
-    uint32_t type = kind == MAP_ZERO ? NBDKIT_EXTENT_HOLE | NBDKIT_EXTENT_ZERO : 0;
-    return nbdkit_add_extent(extents, part->offset, part->count, type) < 0 ? -1 : !is_one;
+    bool is_zero = kind == MAP_ZERO;
+    uint32_t type = is_zero ? NBDKIT_EXTENT_HOLE | NBDKIT_EXTENT_ZERO : 0;
+    uint64_t length = is_zero ? part->limit - part->offset : part->count;
+    return nbdkit_add_extent(extents, part->offset, length, type) < 0 ? -1 : !is_one;
 }
 
 int map_extents(const struct connection *connection, uint32_t count, uint64_t offset,

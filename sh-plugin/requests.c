@@ -70,5 +70,6 @@ int methods_extents(void *handle, uint32_t count, uint64_t offset, uint32_t flag
 
     if (connection->map != NULL)
         return map_extents(connection, count, offset, flags, extents);
-    return script_extents(connection, count, offset, flags, extents) < 0 ? -1 : 0;
+    struct script_stretch stretch = { offset, count, INT64_MAX };
+    return script_extents(connection, stretch, flags, extents) < 0 ? -1 : 0;
 }

@@ -26,11 +26,18 @@ int script_zero(const struct connection *connection, uint32_t count, uint64_t of
                 uint32_t flags);
 int script_cache(const struct connection *connection, uint32_t count, uint64_t offset);
 
+/* A range to tell the extents of, and where the last one is cut: not before the range's end. */
+struct script_stretch {
+    uint64_t offset;
+    uint32_t count;
+    uint64_t limit;
+};
+
 /*
- * Adds the extents of the range, cut to it. Returns for how many of its bytes,
- * from the first on, the script told them: at least 1; or -1.
+ * Adds the extents of the range. Returns for how many bytes, from the first on,
+ * the script told them: at least 1; or -1.
  */
-int64_t script_extents(const struct connection *connection, uint32_t count, uint64_t offset,
+int64_t script_extents(const struct connection *connection, struct script_stretch stretch,
                        uint32_t flags, struct nbdkit_extents *extents);
 
 /* Numbers as arguments of the script. */

@@ -15,8 +15,7 @@
 #include "nbdkit-plugin.h"
 
 struct nbdkit_extents {
-    uint64_t start;
-    uint64_t end;
+    struct extents_range range;
     uint64_t next; /* where the extent to come must begin, once there is one */
     bool has_any;
     struct extent *array;
@@ -25,13 +24,12 @@ struct nbdkit_extents {
     size_t count_max;
 };
 
-struct nbdkit_extents *extents_new(uint64_t start, uint64_t end, size_t count_max)
+struct nbdkit_extents *extents_new(struct extents_range range, size_t count_max)
 {
     struct nbdkit_extents *extents = calloc(1, sizeof *extents);
 
     if (extents) {
-        extents->start = start;
-        extents->end = end;
+        extents->range = range;
         extents->count_max = count_max;
     }
     return extents;
@@ -41,16 +39,16 @@ struct nbdkit_extents *extents_new(uint64_t start, uint64_t end, size_t count_ma
 static uint64_t get_covered(const struct nbdkit_extents *extents)
 {
     if (extents->count == 0)
-        return extents->start;
+        return extents->range.start;
     const struct extent *last = &extents->array[extents->count - 1];
     return last->offset + last->length;
 }
 
 uint64_t extents_continue(struct nbdkit_extents *extents)
 {
-    extents->start = get_covered(extents);
+    extents->range.start = get_covered(extents);
     extents->has_any = false;
-    return extents->start;
+    return extents->range.start;
 }
 
 void nbdkit_extents_free(struct nbdkit_extents *extents)
@@ -111,7 +109,7 @@ int extents_align(struct nbdkit_extents *extents, uint32_t block, uint64_t size)
 
     aligned.array = NULL;
     aligned.count = aligned.capacity = 0;
-    while (extent < last) {
+    while (extent < last && at < extents->range.end) {
         uint64_t covered = extent->offset + extent->length;
         uint64_t end = covered == size ? size : covered - covered % block;
         uint32_t type = extent->type;
@@ -137,10 +135,10 @@ static int check_position(const struct nbdkit_extents *extents, uint64_t offset,
         log_error("nbdkit_add_extent: extents must be ascending and without gaps: expected "
                   "offset %" PRIu64 ", got %" PRIu64,
                   extents->next, offset);
-    else if (!extents->has_any && offset > extents->start)
+    else if (!extents->has_any && offset > extents->range.start)
         log_error("nbdkit_add_extent: the first extent begins at %" PRIu64 ", after the offset "
                   "%" PRIu64 " that was asked for",
-                  offset, extents->start);
+                  offset, extents->range.start);
     else if (length > UINT64_MAX - offset)
         log_error("nbdkit_add_extent: offset %" PRIu64 " plus length %" PRIu64 " overflows", offset,
                   length);
@@ -148,6 +146,11 @@ static int check_position(const struct nbdkit_extents *extents, uint64_t offset,
         return 0;
     errno = EINVAL;
     return -1;
+}
+
+static bool is_full(const struct nbdkit_extents *extents)
+{
+    return extents->count == extents->count_max;
 }
 
 int nbdkit_add_extent(struct nbdkit_extents *extents, uint64_t offset, uint64_t length,
@@ -162,10 +165,11 @@ int nbdkit_add_extent(struct nbdkit_extents *extents, uint64_t offset, uint64_t 
     extents->has_any = true;
     extents->next = offset + length;
 
-    uint64_t begin = offset > extents->start ? offset : extents->start;
-    uint64_t end = extents->next < extents->end ? extents->next : extents->end;
-    if (begin >= end ||
-        (extents->count == extents->count_max && extents->array[extents->count - 1].type != type))
+    const struct extents_range *range = &extents->range;
+    uint64_t begin = offset > range->start ? offset : range->start;
+    uint64_t end = extents->next < range->limit ? extents->next : range->limit;
+    bool is_longer = extents->count && extents->array[extents->count - 1].type == type;
+    if (begin >= end || (!is_longer && (begin >= range->end || is_full(extents))))
         return 0;
     /* Once one was dropped for the bound, what follows would leave a gap. */
     if (begin != get_covered(extents))

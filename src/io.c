@@ -120,7 +120,8 @@ static size_t find_pieces(struct conn *conn, struct io_range range, struct spars
 {
     uint64_t end = range.offset + range.count;
     uint32_t unit = conn->export.block_minimum > 4096 ? conn->export.block_minimum : 4096;
-    struct nbdkit_extents *extents = extents_new(range.offset, end, SPARSE_EXTENTS_MAX);
+    struct nbdkit_extents *extents =
+        extents_new((struct extents_range){ range.offset, end, end }, SPARSE_EXTENTS_MAX);
     const struct extent *list = NULL;
     size_t count = 0;
 
@@ -352,9 +353,9 @@ int io_extents(struct conn *conn, struct io_range range, bool is_one,
     /* What was learnt so far is an answer, too. */
     for (int calls = 1; !error && is_long && calls < EXTENTS_CALLS_MAX; calls++) {
         range.offset = extents_continue(extents);
-        range.count = end - range.offset;
-        if (range.count == 0 || !is_extendable(extents, is_one) || conn_is_ending(conn))
+        if (range.offset >= end || !is_extendable(extents, is_one) || conn_is_ending(conn))
             break;
+        range.count = end - range.offset;
         take_turns(conn);
         if (call_extents(conn, range, is_one, extents) != 0 ||
             extents_continue(extents) == range.offset)

@@ -58,11 +58,14 @@ static void perform_block_status(struct conn *conn, const struct request *reques
                                  struct answer *answer)
 {
     struct io_range range = { request->offset, request->count };
+    uint64_t end = range.offset + range.count;
+    bool is_one = request->flags & NBD_CMD_FLAG_REQ_ONE;
+    /* Without that flag the last extent may tell of what follows, which saves asking. */
+    uint64_t limit = is_one ? end : conn->export.size_bytes;
 
-    answer->extents = extents_new(range.offset, range.offset + range.count, EXTENTS_MAX);
+    answer->extents = extents_new((struct extents_range){ range.offset, end, limit }, EXTENTS_MAX);
     if (answer->extents)
-        take_result(answer, io_extents(conn, range, request->flags & NBD_CMD_FLAG_REQ_ONE,
-                                       answer->extents));
+        take_result(answer, io_extents(conn, range, is_one, answer->extents));
     else
         fail_without_memory(answer);
 }

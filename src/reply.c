@@ -216,13 +216,28 @@ void reply_pieces(struct conn *conn, const struct request *request,
     send_reply(conn, request, vectors, (int)(3 * count));
 }
 
+/* More would not be a multiple of every minimum block size, nor of 512. */
+#define EXTENT_MAX_BYTES (UINT32_MAX - 65535)
+
+/* What goes on behind the request is cut to 32 bits, never what the client asked for. */
+static uint32_t fit_length(const struct request *request, const struct extent *extent)
+{
+    uint64_t wanted = request->offset + request->count - extent->offset;
+
+    if (extent->length <= EXTENT_MAX_BYTES)
+        return (uint32_t)extent->length;
+    if (wanted <= EXTENT_MAX_BYTES)
+        return EXTENT_MAX_BYTES;
+    return (uint32_t)(wanted < extent->length ? wanted : extent->length);
+}
+
 static void send_extents(struct conn *conn, const struct request *request,
                          const struct extent *list, struct wire_extent *wire, size_t count)
 {
     uint32_t context_id = htobe32(WIRE_CONTEXT_ID);
 
     for (size_t i = 0; i < count; i++) {
-        wire[i].length = htobe32((uint32_t)list[i].length);
+        wire[i].length = htobe32(fit_length(request, &list[i]));
         wire[i].flags = htobe32(list[i].type);
     }
     send_chunk(conn, request, NBD_REPLY_TYPE_BLOCK_STATUS,

@@ -325,7 +325,7 @@ same(c.errno(CMD_WRITE_ZEROES, 512 << 10, 64 << 10, flags=FLAG_FAST_ZERO), 0, "o
 same(c.read(0, 192 << 10), bytes(192 << 10), "zeroes")
 same(c.read(192 << 10, 1), b"a", "what follows")
 c.write(0, b"W" * 4096, flags=FLAG_FUA)
-same(c.block_status(0, 64 << 10), [(4096, 0), (60 << 10, 3)], "extents")
+same(c.block_status(0, 64 << 10), [(4096, 0), (188 << 10, 3)], "extents")
 same(c.errno(CMD_FLUSH), 0, "errno of a flush")
 same(c.errno(CMD_CACHE, 0, 1 << 20), 0, "errno of a cache")
 # Where the script is, that has none of these.
@@ -399,7 +399,9 @@ c = ready(meta=True)
 K = 1024
 same(c.block_status(0, 1 << 20),
      [(80 * K, 3), (4 * K, 0), (12 * K, 3), (12 * K, 0), (20 * K, 3), (896 * K, 0)], "extents")
-same(c.block_status(70 * K, 20 * K), [(10 * K, 3), (4 * K, 0), (6 * K, 3)], "some")
+same(c.block_status(70 * K, 20 * K), [(10 * K, 3), (4 * K, 0), (12 * K, 3)], "some")
+same(c.block_status(98 * K, K), [(2 * K, 0)], "what the script tells of what is a file")
+same(c.block_status(109 * K, K), [(19 * K, 3)], "a part of zeroes")
 same(c.block_status(60 * K, 60 * K, flags=FLAG_REQ_ONE), [(4 * K, 3)], "one")
 EOT
     # A script that tells less than it was asked for: the client asks again.

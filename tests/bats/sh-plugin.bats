@@ -286,6 +286,34 @@ EOT
     stop
 }
 
+@test "extents: the last one keeps its length, so that a client need not ask about the rest" {
+    local far='0 8192\n8192 57344 hole,zero\n65536 4096 hole,zero\n69632 1T'
+    serve eval get_size='echo 1T' can_extents=true extents="printf '$far\n'"
+    py <<'EOT'
+TIB = 1 << 40
+for form, most in ({"meta": True}, 0xFFFF0000), ({"meta": True, "extended": True}, TIB - 69632):
+    client = ready(**form)
+    same(client.block_status(7680, 1024), [(512, 0), (61440, 3)], "a hole and what goes on")
+    same(client.block_status(8192, 512), [(61440, 3)], "the rest of it")
+    same(client.block_status(7680, 1024, flags=FLAG_REQ_ONE), [(512, 0)], "one")
+    same(client.block_status(8192, 512, flags=FLAG_REQ_ONE), [(512, 3)], "one, no longer")
+    same(client.block_status(69632, 512), [(most, 0)], "to the end, or what 32 bits hold")
+    same(client.block_status(69632, 0xFFFFFE00), [(max(most, 0xFFFFFE00), 0)], "not cut short")
+    same(client.block_status(TIB - 512, 512), [(512, 0)], "the end")
+EOT
+    stop
+    serve eval get_size='echo 1T' can_extents=true block_size='echo 4096 4096 64M' \
+        extents="printf '0 8192\n8192 1000\n9192 100000 3\n109192 1T\n'"
+    py <<'EOT'
+client = ready(meta=True)
+same(client.block_status(8192, 4096), [(4096, 0)], "a block of two kinds")
+same(client.block_status(12288, 4096), [(94208, 3)], "whole blocks of a hole")
+same(client.block_status(106496, 4096), [(4096, 0)], "a hole and data")
+same(client.block_status(110592, 4096), [(0xFFFF0000, 0)], "whole blocks of data")
+EOT
+    stop
+}
+
 @test "list_exports and default_export in every form" {
     for form in 'NAMES\none\ntwo' 'one\ntwo' 'INTERLEAVED\none\n1\ntwo\n2' \
         'NAMES+DESCRIPTIONS\none\ntwo\n1\n2'; do

@@ -175,9 +175,12 @@ int script_cache(const struct connection *connection, uint32_t count, uint64_t o
     return note_script("cache", count, offset, 0);
 }
 
-int64_t script_extents(const struct connection *connection, uint32_t count, uint64_t offset,
+int64_t script_extents(const struct connection *connection, struct script_stretch stretch,
                        uint32_t flags, struct nbdkit_extents *extents)
 {
+    uint32_t count = stretch.count;
+    uint64_t offset = stretch.offset;
+
     (void)connection;
     (void)extents;
     if (note_script("extents", count, offset, flags) < 0)
