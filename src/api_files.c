@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
  * The public nbdkit_* functions that read passwords and complete paths.
- * Entered by any thread, mostly the main thread at start-up; calls log and api.
+ * Entered by any thread, mostly the main thread at start-up; calls files, log and api.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "cleanup.h"
+#include "files.h"
 #include "log.h"
 #define NBDKIT_API_VERSION 2
 #include "nbdkit-plugin.h"
@@ -142,11 +143,14 @@ static char *read_from_descriptor(const char *number)
 
 static char *read_from_file(const char *path)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = files_open_to_read(path);
 
     if (fd >= 0)
         return read_line_of(path, fd);
-    log_error("cannot read a password from %s: %m", *path ? path : "a file without a name");
+    int error = errno;
+    log_error("cannot read a password from %s: %s", *path ? path : "a file without a name",
+              files_explain(error));
+    errno = error;
     return NULL;
 }
 

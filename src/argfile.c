@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * Reads parameters. Owns nothing. Entered by the main thread; calls log and the
- * API's strings.
+ * Reads parameters. Owns nothing. Entered by the main thread; calls files, log
+ * and the API's strings.
  */
 #include "argfile.h"
 
@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 
 #include "cleanup.h"
+#include "files.h"
 #include "log.h"
 #define NBDKIT_API_VERSION 2
 #include "nbdkit-plugin.h"
@@ -44,7 +45,8 @@ bool argfile_exists(const char *path)
 
 int argfile_read(const char *path, int (*use)(const char *parameter))
 {
-    FILE *file = fopen(path, "re");
+    int fd = files_open_to_read(path);
+    FILE *file = fd >= 0 ? fdopen(fd, "r") : NULL;
     CLEANUP_FREE char *line = NULL;
     size_t size = 0;
     ssize_t length;
@@ -52,7 +54,7 @@ int argfile_read(const char *path, int (*use)(const char *parameter))
     int result = 0;
 
     if (!file) {
-        log_error("cannot read parameters from @%s: %m", path);
+        log_error("cannot read parameters from @%s: %s", path, files_explain(errno));
         return -1;
     }
     while (result == 0 && (length = getline(&line, &size, file)) >= 0) {

@@ -12,7 +12,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -22,12 +21,6 @@
 
 static int ready_fd = -1; /* to the waiting parent; -1 in the foreground */
 static pid_t parent;      /* of --exit-with-parent, or 0 */
-
-/* Open while there is one: who may not remove it can still empty it. */
-static struct {
-    const char *path; /* NULL until it is written */
-    int fd;
-} pid_file = { .fd = -1 };
 
 void background_open_stdio(void)
 {
@@ -138,51 +131,4 @@ void background_ready(void)
         log_error("cannot tell the parent that the server is ready: %m");
     close(ready_fd);
     ready_fd = -1;
-}
-
-int background_write_pid_file(const char *path)
-{
-    char line[32];
-    ssize_t length = snprintf(line, sizeof line, "%ld\n", (long)getpid());
-
-    pid_file.fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    if (pid_file.fd < 0 || write(pid_file.fd, line, (size_t)length) != length) {
-        log_error("-P/--pidfile: cannot write %s: %m%s", path,
-                  errno == ENOENT ? "; make the folder first" : "");
-        return -1;
-    }
-    pid_file.path = path;
-    return 0;
-}
-
-void background_give_pid_file(uid_t uid, gid_t gid)
-{
-    if (pid_file.fd >= 0 && fchown(pid_file.fd, uid, gid) < 0)
-        log_debug("cannot give %s away: %m", pid_file.path);
-}
-
-/* Another server may have written its own, into our file or in its place. */
-static bool is_our_pid_file(void)
-{
-    char text[32] = "";
-    struct stat ours;
-    struct stat there;
-
-    return pread(pid_file.fd, text, sizeof text - 1, 0) > 0 &&
-           strtol(text, NULL, 10) == (long)getpid() && fstat(pid_file.fd, &ours) == 0 &&
-           (stat(pid_file.path, &there) < 0 ||
-            (ours.st_dev == there.st_dev && ours.st_ino == there.st_ino));
-}
-
-void background_remove_pid_file(void)
-{
-    if (pid_file.fd < 0)
-        return;
-    if (pid_file.path && is_our_pid_file() && unlink(pid_file.path) < 0 && errno != ENOENT) {
-        log_warning("cannot remove the pid file %s: %m; it is empty now", pid_file.path);
-        if (ftruncate(pid_file.fd, 0) < 0)
-            log_error("%s: %m", pid_file.path);
-    }
-    close(pid_file.fd);
-    pid_file.fd = -1;
 }

@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The server as a process: descriptors 0 to 2, the background, the pid file. */
+/* The server as a process: descriptors 0 to 2, the background. */
 #ifndef BACKGROUND_H
 #define BACKGROUND_H
-
-#include <sys/types.h>
 
 /* Opens those of descriptors 0, 1 and 2 that were closed on /dev/null. First of all. */
 void background_open_stdio(void);
@@ -33,17 +31,5 @@ int background_enter(void);
  * descriptors 0 to 2 at /dev/null, 2 only if no messages go there.
  */
 void background_ready(void);
-
-/*
- * Writes our process ID to `path`, which must stay valid. Returns 0, or -1 after
- * logging.
- */
-int background_write_pid_file(const char *path);
-
-/* Makes the pid file, if there is one, the property of that user. */
-void background_give_pid_file(uid_t uid, gid_t gid);
-
-/* Removes the pid file, if there is one and it still names this process. */
-void background_remove_pid_file(void);
 
 #endif

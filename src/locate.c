@@ -61,7 +61,7 @@ static bool is_program(int fd, const elf_header *header)
 
 static bool is_shared_object(const char *path)
 {
-    CLEANUP_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC);
+    CLEANUP_CLOSE int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
     elf_header header;
 
     if (fd < 0 || pread(fd, &header, sizeof header, 0) != (ssize_t)sizeof header)

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
  * Owns the names of the program and its messages, the log level and where messages go. Entered by
- * every thread; calls sink and utf8.
+ * every thread; calls sink, files and utf8.
  */
 #include "log.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,6 +18,7 @@
 #include <unistd.h>
 
 #include "cleanup.h"
+#include "files.h"
 #include "sink.h"
 #include "utf8.h"
 
@@ -73,15 +73,6 @@ static void use_syslog(void)
     has_syslog = true;
 }
 
-/* A FIFO without a reader is no reason to wait: what comes later finds the messages in it. */
-static int open_file(const char *path)
-{
-    int flags = O_APPEND | O_CREAT | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
-    int fd = open(path, O_WRONLY | flags, 0640);
-
-    return fd < 0 && errno == ENXIO ? open(path, O_RDWR | flags) : fd;
-}
-
 int log_open(const char *destination)
 {
     is_default = strcmp(destination, "default") == 0;
@@ -90,11 +81,11 @@ int log_open(const char *destination)
         use_syslog();
     if (*destination != '/')
         return 0;
-    sinks[TO_FILE].fd = open_file(destination);
+    sinks[TO_FILE].fd = files_open_to_append(destination);
     has_file = sinks[TO_FILE].fd >= 0;
     if (has_file)
         return 0;
-    log_error("--log: cannot write to %s: %m", destination);
+    log_error("--log: cannot write to %s: %s", destination, files_explain(errno));
     return -1;
 }
 

@@ -19,6 +19,7 @@
 #include "memlock.h"
 #include "notify.h"
 #include "options.h"
+#include "pidfile.h"
 #include "plugin.h"
 #include "privileges.h"
 #include "quit.h"
@@ -45,11 +46,11 @@ static int leave_root(const struct options *options, const struct server_config 
 
     if (!privileges_are_chosen())
         return 0;
-    if (pid_file && background_write_pid_file(pid_file) < 0)
+    if (pid_file && pidfile_write(pid_file) < 0)
         return -1;
     if (options->run_command && run_keep(options, config->sockets) < 0)
         return -1;
-    background_give_pid_file(uid, gid);
+    pidfile_give(uid, gid);
     listen_give(config->sockets, uid, gid);
     if (privileges_drop() < 0)
         return -1;
@@ -64,7 +65,7 @@ static int get_ready(const struct options *options, const struct server_config *
         return -1;
     if (leave_root(options, config, pid_file) < 0 || plugin_start() < 0)
         return -1;
-    if (pid_file && !privileges_are_chosen() && background_write_pid_file(pid_file) < 0)
+    if (pid_file && !privileges_are_chosen() && pidfile_write(pid_file) < 0)
         return -1;
     notify_ready();
     background_ready();
@@ -88,7 +89,7 @@ static int start_serving(const struct options *options, struct server_config *co
     if (get_ready(options, config, pid_file) == 0)
         result = run_command(options, config) < 0 ? -1 : server_run(config);
     listen_close(config->sockets);
-    background_remove_pid_file();
+    pidfile_remove();
     return result;
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
  * Makes URIs (NBD's uri.md, RFC 3986). Owns nothing. Entered by the main
- * thread; calls log and the API's paths.
+ * thread; calls files, log and the API's paths.
  */
 #include "uri.h"
 
@@ -13,6 +13,7 @@
 #include <sys/socket.h>
 
 #include "cleanup.h"
+#include "files.h"
 #include "listen.h"
 #include "log.h"
 #define NBDKIT_API_VERSION 2
@@ -43,7 +44,8 @@ static void write_path(FILE *out, const char *path)
 /* The first user in the file of keys, lines of NAME:KEY, and an @ after it. */
 static void write_user(FILE *out, const char *psk_path)
 {
-    FILE *file = fopen(psk_path, "re");
+    int fd = files_open_to_read(psk_path);
+    FILE *file = fd >= 0 ? fdopen(fd, "r") : NULL;
     CLEANUP_FREE char *line = NULL;
     size_t size = 0;
 
