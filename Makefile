@@ -72,10 +72,11 @@ DEFINES = -DNBDLAB_VERSION='"$(VERSION)"' -DPLUGIN_FOLDER='"$(PLUGINDIR)"' \
           -DHAS_ZSTD=$(ZSTD)
 
 TLS_OBJECTS = $(patsubst %,$(B)/src/%.o,tls tls_certificates tls_credentials tls_file)
-PLAIN_OBJECTS = $(filter-out $(TLS_OBJECTS),$(patsubst src/%.c,$(B)/src/%.o,$(wildcard src/*.c)))
+PLAIN_OBJECTS = $(filter-out $(TLS_OBJECTS),$(patsubst src/%.c,$(B)/src/%.o,$(wildcard src/*.c))) \
+                $(B)/plugins/shared/exitfd.o
 SERVER_OBJECTS = $(if $(filter 1,$(TLS)),\
                  $(filter-out %/tls_absent.o,$(PLAIN_OBJECTS)) $(TLS_OBJECTS),$(PLAIN_OBJECTS))
-# What several plugins have a copy of.
+# What several plugins, and in part the server, have a copy of.
 SHARED = $(wildcard plugins/shared/*.c)
 SH_COMMON = $(filter-out sh-plugin/sh.c sh-plugin/eval.c,$(wildcard sh-plugin/*.c)) $(SHARED)
 sh_SOURCES = sh-plugin/sh.c $(SH_COMMON)
@@ -94,7 +95,7 @@ memory_LIBS := $(shell pkg-config --libs libzstd)
 $(B)/plugins/memory/packed.o: PLUGIN_CFLAGS += $(shell pkg-config --cflags libzstd)
 endif
 file_SOURCES = $(wildcard plugins/file/*.c) plugins/shared/fileio.c
-cc_SOURCES = $(wildcard plugins/cc/*.c) plugins/shared/input.c
+cc_SOURCES = $(wildcard plugins/cc/*.c) plugins/shared/input.c plugins/shared/exitfd.c
 PLUGIN_NAMES = $(if $(wildcard sh-plugin/sh.c),sh eval) memory file cc
 PLUGINS = $(PLUGIN_NAMES:%=$(B)/plugins/nbdkit-%-plugin.so)
 # Further files that all, tests, the benchmark and install make; the languages add theirs.
@@ -143,7 +144,7 @@ $(TLS_OBJECTS): ALL_CFLAGS += $(TLS_CFLAGS)
 $(B)/src/%.o: src/%.c $(B)/flags
 	@mkdir -p $(@D)
 	$(call say,CC  )
-	$(Q)$(CC) $(ALL_CFLAGS) $(DEFINES) -Isrc -Iinclude -MMD -MP -c -o $@ $<
+	$(Q)$(CC) $(ALL_CFLAGS) $(DEFINES) -Isrc -iquote plugins/shared -Iinclude -MMD -MP -c -o $@ $<
 
 $(B)/sh-plugin/%.o: sh-plugin/%.c $(B)/flags
 	@mkdir -p $(@D)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Owns a child from posix_spawn, or from the pool, to waitpid. Any thread enters
- * it, and all state is on that thread's stack. Calls buf, limits,
+ * it, and all state is on that thread's stack. Calls buf, exitfd, limits,
  * groups, orphans and nbdkit_stop_fd.
  *
  * The child is not waited for before the call is over: as long as it is a
@@ -13,13 +13,13 @@
 #include <signal.h>
 #include <spawn.h>
 #include <string.h>
-#include <sys/pidfd.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
 #define NBDKIT_API_VERSION 2
 #include <nbdkit-plugin.h>
 
+#include "exitfd.h"
 #include "groups.h"
 #include "orphans.h"
 #include "spawn.h"
@@ -361,7 +361,7 @@ int spawn_run(const struct spawn_job *job, struct spawn_end *end)
             close_fd(&started.fds[i]);
         return error;
     }
-    started.exit_fd = pidfd_open(started.pid, 0);
+    started.exit_fd = exitfd_open(started.pid);
     error = started.exit_fd < 0 ? errno : 0;
     attend(job, &started, start_ns, end);
     return error;

@@ -26,7 +26,7 @@ struct spawn_job {
 struct spawn_started {
     pid_t pid;
     int fds[3];  /* our ends of its stdin, stdout and stderr, which do not block; -1: none */
-    int exit_fd; /* a pidfd */
+    int exit_fd; /* of exitfd_open() */
 };
 
 struct spawn_end {

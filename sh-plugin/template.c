@@ -2,7 +2,7 @@
 /*
  * Owns the template process, the FIFOs of subshells that are on order, and
  * their birth. The pool's thread enters it. Calls shell, program, lifetime,
- * orphans, proc and spawn.
+ * exitfd, orphans, proc and spawn.
  *
  * FIFOs, since a shell can open no other pipe that it does not inherit. Each
  * subshell has its own, which have no names any more when it is ready: nothing
@@ -15,13 +15,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/pidfd.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "cleanup.h"
+#include "exitfd.h"
 #include "lifetime.h"
 #include "orphans.h"
 #include "proc.h"
@@ -161,7 +161,7 @@ static int start_process(int order_fd, int report_fd)
                             SHELL_REPORT_FD + 1, &template.pid);
     orphans_keep(error == 0 ? template.pid : 0);
     if (error == 0)
-        template.exit_fd = pidfd_open(template.pid, 0);
+        template.exit_fd = exitfd_open(template.pid);
     return error;
 }
 
@@ -314,7 +314,7 @@ static int adopt(struct spawn_started *subshell)
         return -1;
     orphans_begin_start();
     orphans_keep(subshell->pid);
-    subshell->exit_fd = pidfd_open(subshell->pid, 0);
+    subshell->exit_fd = exitfd_open(subshell->pid);
     if (subshell->exit_fd >= 0)
         return 0;
     template_discard(subshell);

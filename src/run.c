@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * Owns the captive command. Entered by the main thread; calls signals, uri and log.
+ * Owns the captive command. Entered by the main thread; calls exitfd, signals,
+ * uri and log.
  */
 #include "run.h"
 
@@ -12,12 +13,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/pidfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "cleanup.h"
+#include "exitfd.h"
 #include "listen.h"
 #include "log.h"
 #include "options.h"
@@ -27,7 +28,7 @@
 extern char **environ;
 
 static pid_t command_pid = -1;
-static int command_fd = -1; /* a pidfd */
+static int command_fd = -1; /* of exitfd_open() */
 
 /*
  * With -u or -g the command keeps the rights that the server gives up, as in
@@ -111,7 +112,7 @@ static int keep(pid_t pid)
 {
     struct pollfd fds[] = {
         { .fd = KEEPER_FD, .events = POLLIN },
-        { .fd = pidfd_open(pid, 0), .events = POLLIN },
+        { .fd = exitfd_open(pid), .events = POLLIN },
     };
     unsigned char number;
     int status;
@@ -184,9 +185,9 @@ int run_start(const struct options *options, const struct listen_sockets *socket
     command_pid = start(options, sockets);
     if (command_pid < 0)
         return -1;
-    command_fd = pidfd_open(command_pid, 0);
+    command_fd = exitfd_open(command_pid);
     if (command_fd < 0) {
-        log_error("--run: pidfd_open: %m");
+        log_error("--run: cannot wait for the command: %m");
         kill(command_pid, SIGKILL);
         waitpid(command_pid, NULL, 0);
         command_pid = -1;

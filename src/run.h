@@ -14,8 +14,8 @@ int run_keep(const struct options *options, const struct listen_sockets *sockets
 
 /*
  * Starts the command with /bin/sh, with the variables of nbdlab(1), --run, set
- * for `sockets`. Returns a pidfd, which run_wait() closes, or -1 after logging.
- * Main thread.
+ * for `sockets`. Returns a descriptor that is readable when it has ended, which
+ * run_wait() closes, or -1 after logging. Main thread.
  */
 int run_start(const struct options *options, const struct listen_sockets *sockets);
 

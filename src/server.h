@@ -13,7 +13,7 @@ struct server_config {
     const struct policy *policy;
     int single_in_fd; /* -s: the one client's descriptors, which the server takes; else -1 */
     int single_out_fd;
-    int command_fd; /* --run: a pidfd; the server stops when it is readable; else -1 */
+    int command_fd; /* --run: the server stops when it is readable; else -1 */
 };
 
 /*

@@ -106,22 +106,51 @@ class Filter(ctypes.Structure):
     _fields_ = [("length", ctypes.c_ushort), ("code", ctypes.c_void_p)]
 
 
-def forbid_sockets(family, number):
-    """From now on socket(2) for that address family fails with errno `number` (seccomp(2))."""
-    calls = {"x86_64": 41, "aarch64": 198, "riscv64": 198}
-    load, equal, answer, allow = 0x20, 0x15, 0x06, 0x7FFF0000
-    code = b"".join(struct.pack("=HBBI", *line) for line in [
-        (load, 0, 0, 0),                                     # the number of the call
-        (equal, 0, 3, calls[os.uname().machine]),
-        (load, 0, 0, 16),                                    # its first argument
-        (equal, 0, 1, family),
-        (answer, 0, 0, 0x00050000 | number),
-        (answer, 0, 0, allow),
-    ])
-    text = ctypes.create_string_buffer(code)
-    program = Filter(len(code) // 8, ctypes.addressof(text))
+LOAD, EQUAL, ANSWER, ALLOW, ERRNO = 0x20, 0x15, 0x06, 0x7FFF0000, 0x00050000
+
+
+def install_filter(lines):
+    """From now on system calls go through this program of BPF (seccomp(2)), in children too."""
+    text = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *line) for line in lines))
+    program = Filter(len(lines), ctypes.addressof(text))
     if LIBC.prctl(38, 1, 0, 0, 0) or LIBC.prctl(22, 2, ctypes.byref(program), 0, 0):
         raise OSError(ctypes.get_errno(), "seccomp")
+
+
+def forbid_sockets(family, number):
+    """From now on socket(2) for that address family fails with errno `number`."""
+    calls = {"x86_64": 41, "aarch64": 198, "riscv64": 198}
+    install_filter([
+        (LOAD, 0, 0, 0),                                     # the number of the call
+        (EQUAL, 0, 3, calls[os.uname().machine]),
+        (LOAD, 0, 0, 16),                                    # its first argument
+        (EQUAL, 0, 1, family),
+        (ANSWER, 0, 0, ERRNO | number),
+        (ANSWER, 0, 0, ALLOW),
+    ])
+
+
+# Those of the last ten years or so, and a few older ones that seccomp profiles refuse.
+SYSTEM_CALLS = {name: numbers[os.uname().machine != "x86_64"] for name, numbers in {
+    "sync_file_range": (277, 84), "fallocate": (285, 47), "renameat2": (316, 276),
+    "getrandom": (318, 278), "memfd_create": (319, 279), "execveat": (322, 281),
+    "userfaultfd": (323, 282), "membarrier": (324, 283), "mlock2": (325, 284),
+    "copy_file_range": (326, 285), "preadv2": (327, 286), "pwritev2": (328, 287),
+    "statx": (332, 291), "rseq": (334, 293), "pidfd_send_signal": (424, 424),
+    "io_uring_setup": (425, 425), "pidfd_open": (434, 434), "clone3": (435, 435),
+    "close_range": (436, 436), "openat2": (437, 437), "pidfd_getfd": (438, 438),
+    "faccessat2": (439, 439), "epoll_pwait2": (441, 441), "fchmodat2": (452, 452)}.items()}
+
+
+def refuse_calls(names, number):
+    """From now on these system calls fail with errno `number`."""
+    calls = [SYSTEM_CALLS[name] for name in names]
+    install_filter([(LOAD, 0, 0, 0),
+                    *((EQUAL, len(calls) - i, 0, call) for i, call in enumerate(calls)),
+                    (ANSWER, 0, 0, ALLOW), (ANSWER, 0, 0, ERRNO | number)])
+    for name, call in zip(names, calls):
+        result = LIBC.syscall(call, *[ctypes.c_long(-1)] * 6)
+        same((name, result, ctypes.get_errno()), (name, -1, number), "what is refused")
 
 
 def activate(sockets, *args, names=None, pid=None, count=None, environment=(), **more):

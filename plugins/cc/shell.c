@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Starts /bin/sh. Owns nothing. Entered by the thread that configures the
- * server; calls nbdkit_error and nbdkit_stop_fd.
+ * server; calls exitfd, nbdkit_error and nbdkit_stop_fd.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -9,13 +9,13 @@
 #include <signal.h>
 #include <spawn.h>
 #include <string.h>
-#include <sys/pidfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #define NBDKIT_API_VERSION 2
 #include <nbdkit-plugin.h>
 
+#include "exitfd.h"
 #include "shell.h"
 
 enum {
@@ -82,7 +82,7 @@ static void signal_all(pid_t pid, int number)
 static void watch(pid_t pid)
 {
     struct pollfd events[] = {
-        { .fd = pidfd_open(pid, 0), .events = POLLIN },
+        { .fd = exitfd_open(pid), .events = POLLIN },
         { .fd = nbdkit_stop_fd(), .events = POLLIN },
     };
 

@@ -141,6 +141,12 @@ const char *fileio_explain_open(int error)
     }
 }
 
+/* A kernel may not know a call, and a seccomp profile may refuse it. */
+static bool is_call_missing(int error)
+{
+    return error == ENOSYS || error == EPERM;
+}
+
 /* Written pages can be dropped only once they are on the disk. A failure to write them is seen
  * here and not by a later flush again, so that it must fail the request. */
 static int drop_written_cache(const struct fileio *file, uint32_t count_bytes, uint64_t offset)
@@ -148,7 +154,8 @@ static int drop_written_cache(const struct fileio *file, uint32_t count_bytes, u
     const unsigned flags =
         SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER;
 
-    if (sync_file_range(file->file_fd, (off_t)offset, count_bytes, flags) == -1)
+    if (sync_file_range(file->file_fd, (off_t)offset, count_bytes, flags) == -1 &&
+        (!is_call_missing(errno) || fdatasync(file->file_fd) == -1))
         return -1;
     posix_fadvise(file->file_fd, (off_t)offset, count_bytes, POSIX_FADV_DONTNEED);
     return 0;
@@ -191,7 +198,9 @@ static int write_all(const struct fileio *file, const void *buffer, uint32_t cou
     struct iovec rest = { .iov_base = (void *)(uintptr_t)buffer, .iov_len = count_bytes };
 
     while (rest.iov_len > 0) {
-        ssize_t put_bytes = pwritev2(file->file_fd, &rest, 1, (off_t)offset, flags);
+        ssize_t put_bytes = flags == 0
+                                ? pwrite(file->file_fd, rest.iov_base, rest.iov_len, (off_t)offset)
+                                : pwritev2(file->file_fd, &rest, 1, (off_t)offset, flags);
 
         if (put_bytes == -1 && errno != EINTR)
             return -1;
@@ -210,7 +219,7 @@ static int write_synced(const struct fileio *file, const void *buffer, uint32_t 
 {
     if (write_all(file, buffer, count_bytes, offset, RWF_DSYNC) == 0)
         return 0;
-    if (errno != EOPNOTSUPP && errno != ENOSYS)
+    if (errno != EOPNOTSUPP && !is_call_missing(errno))
         return -1;
     if (write_all(file, buffer, count_bytes, offset, 0) == -1)
         return -1;
@@ -239,7 +248,7 @@ int fileio_flush_file(struct fileio *file)
 static bool is_not_supported(const struct fileio *file)
 {
     /* A block device says EINVAL to a range that is not aligned to its sectors. */
-    return errno == EOPNOTSUPP || errno == ENOSYS || errno == ENODEV ||
+    return errno == EOPNOTSUPP || errno == ENODEV || is_call_missing(errno) ||
            (errno == EINVAL && file->is_block_device);
 }
 
@@ -323,7 +332,8 @@ int fileio_trim_range(struct fileio *file, uint32_t count_bytes, uint64_t offset
 int fileio_cache_range(struct fileio *file, uint32_t count_bytes, uint64_t offset)
 {
     errno = posix_fadvise(file->file_fd, (off_t)offset, count_bytes, POSIX_FADV_WILLNEED);
-    return errno == 0 ? 0 : log_failure(file, "cache", count_bytes, offset);
+    return errno == 0 || is_call_missing(errno) ? 0
+                                                : log_failure(file, "cache", count_bytes, offset);
 }
 
 bool fileio_can_find_extents(const struct fileio *file)

@@ -211,6 +211,7 @@ def become_subreaper():
     ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)
 server = subprocess.Popen([NBDLAB, "-f", "-U", os.environ["SOCK"], "sh", sys.argv[1]],
                           preexec_fn=become_subreaper)
+atexit.register(server.kill)
 until(lambda: os.path.exists(os.environ["SOCK"]), "the server")
 client = ready()
 def has_no_zombies():

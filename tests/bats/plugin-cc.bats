@@ -214,7 +214,7 @@ EOT
     cc -std=gnu11 -D_GNU_SOURCE -fvisibility=hidden -DNBDLAB_VERSION='"test"' -DCOMPILER='"cc"' \
         "-DINCLUDE_FOLDER=\"$DIR/head ers\"" -I "$TESTS/../include" \
         -iquote "$TESTS/../plugins/shared" -fPIC -shared -o own/nbdkit-cc-plugin.so \
-        "$TESTS"/../plugins/cc/*.c "$TESTS/../plugins/shared/input.c"
+        "$TESTS"/../plugins/cc/*.c "$TESTS"/../plugins/shared/{input,exitfd}.c -pthread
     cat >>disk.c <<'EOT'
 #ifndef MARK
 #error wrong header
