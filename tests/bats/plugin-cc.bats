@@ -404,6 +404,16 @@ same_life() {
 }
 
 @test "a disk is the same as that of the shared object, whatever callbacks it has" {
+    # There are many disks of three sources.
+    compiler once-each <<'EOT'
+for arg; do
+    case $arg in *.c) kept=$DIR/${arg##*/}.so ;; esac
+    if [ "$last" = -o ]; then out=$arg; fi
+    last=$arg
+done
+[ -e "$kept" ] || cc "$@" -o "$kept"
+cp "$kept" "$out"
+EOT
     py <<'EOT'
 import json
 import twins
@@ -470,7 +480,8 @@ for plugin, words in ROWS:
             continue
         row = "%s %s %s" % (plugin, words, more)
         so = see(plugin, words, more, "%s/tests/plugins/%s.so" % (BUILD, plugin))
-        ours = see(plugin, words, more, "cc", "%s/%s.c" % (SOURCES, plugin), "CFLAGS=-fPIC -shared")
+        ours = see(plugin, words, more, "cc", "%s/%s.c" % (SOURCES, plugin), "CC=./once-each",
+                   "CFLAGS=-fPIC -shared")
         for (name, theirs), (_, mine) in zip(so[0], ours[0]):
             same(mine, theirs, "%s of %s" % (name, row))
         same(ours[1], so[1], "calls of " + row)
