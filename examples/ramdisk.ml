@@ -26,14 +26,11 @@ let get_ready () =
 (* The part of the disk that a request is about.  The server has checked that there is one. *)
 let part count offset = Array1.sub !disk (Int64.to_int offset) count
 
-(* A count has no sign; in OCaml's int32 it could seem to have one. *)
-let int_of_count count = Int32.to_int count land 0xffff_ffff
-
 (* The first argument is what open_connection has returned: here nothing.  The buffer is the
    server's: filling it is the answer. *)
 let pread () buf offset _ = Array1.blit (part (NBDKit.buf_len buf) offset) buf
 let pwrite () buf offset _ = Array1.blit buf (part (NBDKit.buf_len buf) offset)
-let zero () count offset _ = Array1.fill (part (int_of_count count) offset) '\000'
+let zero () count offset _ = Array1.fill (part (Int64.to_int count) offset) '\000'
 
 let () =
   NBDKit.register_plugin ~name:"ramdisk" ~version:"1.0"

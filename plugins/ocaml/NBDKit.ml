@@ -168,10 +168,10 @@ type 'a callbacks = {
   pread : ('a -> buf -> int64 -> flags -> unit) option;
   pwrite : ('a -> buf -> int64 -> flags -> unit) option;
   flush : ('a -> flags -> unit) option;
-  trim : ('a -> int32 -> int64 -> flags -> unit) option;
-  zero : ('a -> int32 -> int64 -> flags -> unit) option;
-  extents : ('a -> int32 -> int64 -> flags -> extent list) option;
-  cache : ('a -> int32 -> int64 -> flags -> unit) option;
+  trim : ('a -> int64 -> int64 -> flags -> unit) option;
+  zero : ('a -> int64 -> int64 -> flags -> unit) option;
+  extents : ('a -> int64 -> int64 -> flags -> extent list) option;
+  cache : ('a -> int64 -> int64 -> flags -> unit) option;
 }
 
 external register : facts -> 'a callbacks -> unit = "nbdlab_ocaml_register"

@@ -93,17 +93,16 @@ val register_plugin :
   pread:('a -> buf -> int64 -> flags -> unit) ->
   ?pwrite:('a -> buf -> int64 -> flags -> unit) ->
   ?flush:('a -> flags -> unit) ->
-  ?trim:('a -> int32 -> int64 -> flags -> unit) ->
-  ?zero:('a -> int32 -> int64 -> flags -> unit) ->
-  ?extents:('a -> int32 -> int64 -> flags -> extent list) ->
-  ?cache:('a -> int32 -> int64 -> flags -> unit) ->
+  ?trim:('a -> int64 -> int64 -> flags -> unit) ->
+  ?zero:('a -> int64 -> int64 -> flags -> unit) ->
+  ?extents:('a -> int64 -> int64 -> flags -> extent list) ->
+  ?cache:('a -> int64 -> int64 -> flags -> unit) ->
   ?list_exports:(bool -> bool -> export list) ->
   ?default_export:(bool -> bool -> string) ->
   ?dump_plugin:(unit -> unit) ->
   unit ->
   unit
-(** Says what the plugin is. A count of 2 GiB or more does not fit into an [int32] with a sign:
-    [Int32.to_int count land 0xffff_ffff] is right for each.
+(** Says what the plugin is. Of two [int64], the first is a count, the second the offset.
     @raise Failure if it was called before. *)
 
 (** {1 Errors and messages} *)
@@ -122,16 +121,21 @@ val debug_hexdump : ?prefix:string -> ?start:int64 -> buf -> unit
 
 (** {1 Parameters}
 
-    A value that cannot be parsed is logged, and raises [Failure]. *)
+    What fails is logged first. *)
 
 val parse_size : string -> int64
+(** @raise Invalid_argument for a value that is no size; so do all [parse_] functions. *)
+
 val parse_bool : string -> bool
 
 val parse_delay : string -> string -> int * int
 (** [parse_delay name value]: seconds and nanoseconds. *)
 
 val parse_probability : string -> string -> float
+
 val read_password : string -> string
+(** @raise Failure if it cannot be read; so do the next two. *)
+
 val realpath : string -> string
 val absolute_path : string -> string
 

@@ -129,9 +129,7 @@ static value make_argument(const struct argument *argument)
         return Val_bool(argument->number);
     case ARGUMENT_TEXT:
         return caml_copy_string(argument->text);
-    case ARGUMENT_COUNT:
-        return caml_copy_int32((int32_t)argument->number);
-    case ARGUMENT_OFFSET:
+    case ARGUMENT_INT64:
         return caml_copy_int64((int64_t)argument->number);
     case ARGUMENT_BUFFER:
         return make_buffer(argument->buffer, argument->length);
@@ -176,6 +174,15 @@ static void log_text(const char *text, bool is_error)
     caml_acquire_runtime_system();
 }
 
+/* Is it the one that a function of the server raised, Failure or Invalid_argument of its name? */
+static bool is_reported(value exception)
+{
+    return now.failed && Is_block(exception) && Wosize_val(exception) == 2 &&
+           Tag_val(exception) == 0 && Is_block(Field(exception, 1)) &&
+           Tag_val(Field(exception, 1)) == String_tag &&
+           strcmp(String_val(Field(exception, 1)), now.failed) == 0;
+}
+
 /*
  * Logs an exception that a callback ended with, and settles its errno. That
  * something is not faster than a write is an answer, and nothing to log.
@@ -183,8 +190,8 @@ static void log_text(const char *text, bool is_error)
 static void report(enum method method, value exception, bool may_refuse)
 {
     int error;
+    bool is_logged = is_reported(exception);
     char *text = call_describe(names[method], exception, &error);
-    bool is_logged = now.failed && strcmp(text, now.failed) == 0;
 
     if (is_logged)
         error = now.error_of_failed;
@@ -250,4 +257,11 @@ void call_fail_reported(const char *what)
     now.failed = what;
     now.error_of_failed = errno;
     caml_failwith(what);
+}
+
+void call_refuse_reported(const char *what)
+{
+    now.failed = what;
+    now.error_of_failed = errno;
+    caml_invalid_argument(what);
 }

@@ -20,8 +20,7 @@ struct argument {
         ARGUMENT_HANDLE,
         ARGUMENT_BOOL,
         ARGUMENT_TEXT,
-        ARGUMENT_COUNT,
-        ARGUMENT_OFFSET,
+        ARGUMENT_INT64,
         ARGUMENT_BUFFER,
         ARGUMENT_FLAGS,
         ARGUMENT_UNIT
@@ -72,5 +71,8 @@ void call_set_error(int error);
  * runtime held, by a function that OCaml called.
  */
 void call_fail_reported(const char *what) __attribute__((__noreturn__));
+
+/* The same with Invalid_argument(what). */
+void call_refuse_reported(const char *what) __attribute__((__noreturn__));
 
 #endif

@@ -39,13 +39,9 @@
     {                                                                                              \
         .kind = ARGUMENT_BUFFER, .buffer = (memory), .length = (bytes)                             \
     }
-#define COUNT(bytes)                                                                               \
+#define INT64(bytes)                                                                               \
     {                                                                                              \
-        .kind = ARGUMENT_COUNT, .number = (bytes)                                                  \
-    }
-#define OFFSET(bytes)                                                                              \
-    {                                                                                              \
-        .kind = ARGUMENT_OFFSET, .number = (bytes)                                                 \
+        .kind = ARGUMENT_INT64, .number = (bytes)                                                  \
     }
 #define FLAGS(bits)                                                                                \
     {                                                                                              \
@@ -236,7 +232,7 @@ CHOICE(can_cache, METHOD_CAN_CACHE)
 
 static int pread_buffer(void *handle, void *buf, uint32_t count, uint64_t offset, uint32_t flags)
 {
-    const struct argument arguments[] = { HANDLE(handle), BUFFER(buf, count), OFFSET(offset),
+    const struct argument arguments[] = { HANDLE(handle), BUFFER(buf, count), INT64(offset),
                                           FLAGS(flags) };
 
     return (int)call_run(METHOD_PREAD, arguments, COUNT_OF(arguments), NULL, NULL);
@@ -245,7 +241,7 @@ static int pread_buffer(void *handle, void *buf, uint32_t count, uint64_t offset
 static int pwrite_buffer(void *handle, const void *buf, uint32_t count, uint64_t offset,
                          uint32_t flags)
 {
-    const struct argument arguments[] = { HANDLE(handle), BUFFER(buf, count), OFFSET(offset),
+    const struct argument arguments[] = { HANDLE(handle), BUFFER(buf, count), INT64(offset),
                                           FLAGS(flags) };
 
     return (int)call_run(METHOD_PWRITE, arguments, COUNT_OF(arguments), NULL, NULL);
@@ -261,7 +257,7 @@ static int flush(void *handle, uint32_t flags)
 static int call_range(enum method method, void *handle, uint32_t count, uint64_t offset,
                       uint32_t flags)
 {
-    const struct argument arguments[] = { HANDLE(handle), COUNT(count), OFFSET(offset),
+    const struct argument arguments[] = { HANDLE(handle), INT64(count), INT64(offset),
                                           FLAGS(flags) };
 
     return (int)call_run(method, arguments, COUNT_OF(arguments), NULL, NULL);
@@ -285,7 +281,7 @@ static int cache(void *handle, uint32_t count, uint64_t offset, uint32_t flags)
 static int get_extents(void *handle, uint32_t count, uint64_t offset, uint32_t flags,
                        struct nbdkit_extents *extents)
 {
-    const struct argument arguments[] = { HANDLE(handle), COUNT(count), OFFSET(offset),
+    const struct argument arguments[] = { HANDLE(handle), INT64(count), INT64(offset),
                                           FLAGS(flags) };
 
     return (int)call_run(METHOD_EXTENTS, arguments, COUNT_OF(arguments), answer_extents, extents);

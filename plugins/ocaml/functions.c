@@ -114,7 +114,7 @@ EXTERNAL(debug_hexdump, value buf, value prefix, value start)
 static const char *get_text(value text)
 {
     if (!caml_string_is_c_safe(text))
-        caml_failwith("the text has a character with the code 0");
+        caml_invalid_argument("the text has a character with the code 0");
     return String_val(text);
 }
 
@@ -123,7 +123,7 @@ EXTERNAL(parse_size, value text)
     int64_t size = nbdkit_parse_size(get_text(text));
 
     if (size < 0)
-        call_fail_reported("NBDKit.parse_size");
+        call_refuse_reported("NBDKit.parse_size");
     return caml_copy_int64(size);
 }
 
@@ -132,7 +132,7 @@ EXTERNAL(parse_bool, value text)
     int is_true = nbdkit_parse_bool(get_text(text));
 
     if (is_true < 0)
-        call_fail_reported("NBDKit.parse_bool");
+        call_refuse_reported("NBDKit.parse_bool");
     return Val_bool(is_true);
 }
 
@@ -142,7 +142,7 @@ EXTERNAL(parse_delay, value what, value text)
     unsigned nanoseconds;
 
     if (nbdkit_parse_delay(get_text(what), get_text(text), &seconds, &nanoseconds) < 0)
-        call_fail_reported("NBDKit.parse_delay");
+        call_refuse_reported("NBDKit.parse_delay");
     value pair = caml_alloc_small(2, 0);
     Field(pair, 0) = Val_long(seconds);
     Field(pair, 1) = Val_long(nanoseconds);
@@ -154,7 +154,7 @@ EXTERNAL(parse_probability, value what, value text)
     double probability;
 
     if (nbdkit_parse_probability(get_text(what), get_text(text), &probability) < 0)
-        call_fail_reported("NBDKit.parse_probability");
+        call_refuse_reported("NBDKit.parse_probability");
     return caml_copy_double(probability);
 }
 

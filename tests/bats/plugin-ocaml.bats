@@ -134,7 +134,7 @@ let config key value =
   | "password" -> say "password %s" (NBDKit.read_password value)
   | "real" -> say "real %s" (NBDKit.realpath value)
   | "absolute" -> say "absolute %s" (NBDKit.absolute_path value)
-  | "caught" -> (try ignore (NBDKit.parse_size value) with Failure what -> say "caught %s" what)
+  | "caught" -> (try ignore (NBDKit.parse_size value) with Invalid_argument what -> say "caught %s" what)
   | _ -> failwith "which?"
 let config_complete () =
   say "stdio %b" (NBDKit.stdio_safe ());
@@ -158,7 +158,7 @@ EOT
         has "$line"
     done
     stop
-    # One line of the log is enough for each.
+    # One line of the log is enough for each, whatever exception it was.
     for parameter in size=x bool=x delay=x chance=x real=nowhere password=+/nowhere; do
         refused ./calls.so "$parameter"
         same "$(grep -c "error: " <<<"$output")" 1
@@ -273,7 +273,7 @@ let () =
     ~pread:zeroes ~pwrite:(fun () _ _ _ -> maybe "pwrite") ~flush:(fun () _ -> maybe "flush")
     ~trim:(range "trim") ~zero:(range "zero") ~cache:(range "cache")
     ~extents:(fun () count offset _ -> maybe "extents";
-      [ { NBDKit.offset; length = Int64.of_int32 count; is_hole = true; is_zero = true } ])
+      [ { NBDKit.offset; length = count; is_hole = true; is_zero = true } ])
     ()
 EOT
     for at in config_complete thread_model get_ready after_fork; do
@@ -681,7 +681,7 @@ let word = function
   | NBDKit.Fast_zero -> "fast"
 let log name count flags =
   NBDKit.error "%s %d %s." name count (String.concat "," (List.map word flags))
-let int count = Int32.to_int count land 0xffff_ffff
+let int = Int64.to_int
 let zero () count _ flags =
   log "zero" (int count) flags;
   if List.mem NBDKit.Fast_zero flags then raise (Unix.Unix_error (Unix.EOPNOTSUPP, "zero", "fast"))

@@ -110,13 +110,13 @@ let pwrite name buf offset flags =
       NBDKit.blit_buf_to_bytes buf 0 disk offset count)
 
 let trim name count offset flags =
-  let count = Int32.to_int count in
+  let count = Int64.to_int count in
   request "trim" name count offset flags (fun offset ->
       check_offset offset;
       Bytes.fill disk offset count '\000')
 
 let zero name count offset flags =
-  let count = Int32.to_int count in
+  let count = Int64.to_int count in
   request "zero" name count offset flags (fun offset ->
       check_offset offset;
       if List.mem NBDKit.Fast_zero flags && offset >= kib 768 then
@@ -124,7 +124,7 @@ let zero name count offset flags =
       Bytes.fill disk offset count '\000')
 
 let cache name count offset flags =
-  request "cache" name (Int32.to_int count) offset flags check_offset
+  request "cache" name (Int64.to_int count) offset flags check_offset
 
 let flush name flags =
   logged "flush" ~can_tell:(name = "told") [ name; words_of_flags flags ] ignore
@@ -137,7 +137,7 @@ let all_extents =
   [ extent 0 512 false false; extent 512 768 true true; extent 768 1024 false true ]
 
 let extents name count offset flags =
-  request "extents" name (Int32.to_int count) offset flags (fun start ->
+  request "extents" name (Int64.to_int count) offset flags (fun start ->
       if is_wrong && is_told "extents" && has_told_offset name start then
         [ { NBDKit.offset = Int64.add offset 512L; length = 512L; is_hole = false;
             is_zero = false } ]
