@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
  * Owns listening sockets, and the name of one in the file system. Entered by the main thread; calls
- * log and the API's paths.
+ * claim, log and the API's paths.
  */
 #include "listen.h"
 
@@ -19,6 +19,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "claim.h"
 #include "cleanup.h"
 #include "log.h"
 #define NBDKIT_API_VERSION 2
@@ -49,7 +50,8 @@ static int make_private_path(struct listen_sockets *sockets)
 /* Is there a socket at `address` whose server is gone? */
 static bool is_stale(const struct sockaddr_un *address)
 {
-    CLEANUP_CLOSE int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    /* A server whose queue is full would have us wait. */
+    CLEANUP_CLOSE int fd = listen_make_socket(AF_UNIX);
     struct stat status;
 
     if (fd < 0 || lstat(address->sun_path, &status) < 0 || !S_ISSOCK(status.st_mode))
@@ -143,6 +145,34 @@ int listen_find_place(const struct listen_sockets *sockets, unsigned i, struct l
     }
 }
 
+/* With the claim. Returns 0, or -1 after logging. */
+static int make_unix_socket(struct listen_sockets *sockets, const struct sockaddr_un *address)
+{
+    int fd = listen_make_socket(AF_UNIX);
+
+    if (fd < 0 || bind_unix(fd, address) < 0 || listen(fd, SOMAXCONN) < 0) {
+        log_error("-U/--unix: cannot listen on socket %s: %m%s", address->sun_path,
+                  advise_on_path(errno));
+        if (fd >= 0)
+            close(fd);
+        return -1;
+    }
+    lstat(address->sun_path, &sockets->unix_status);
+    sockets->fds[sockets->count++] = fd;
+    return 0;
+}
+
+static int claim_and_listen(struct listen_sockets *sockets, const struct sockaddr_un *address)
+{
+    struct claim claim;
+    int result = claim_begin(&claim, address->sun_path);
+
+    if (result == 0)
+        result = make_unix_socket(sockets, address);
+    claim_end(&claim);
+    return result;
+}
+
 int listen_on_unix(struct listen_sockets *sockets, const char *path)
 {
     struct sockaddr_un address = { .sun_family = AF_UNIX };
@@ -164,26 +194,19 @@ int listen_on_unix(struct listen_sockets *sockets, const char *path)
     }
     strcpy(address.sun_path, sockets->unix_path);
 
-    int fd = listen_make_socket(AF_UNIX);
-    if (fd < 0 || bind_unix(fd, &address) < 0 || listen(fd, SOMAXCONN) < 0) {
-        log_error("-U/--unix: cannot listen on socket %s: %m%s", sockets->unix_path,
-                  advise_on_path(errno));
-        /* Whatever is there is not ours to remove. */
-        free(sockets->unix_path);
-        sockets->unix_path = NULL;
-        if (fd >= 0)
-            close(fd);
-        return -1;
-    }
-    lstat(sockets->unix_path, &sockets->unix_status);
-    sockets->fds[sockets->count++] = fd;
-    return 0;
+    if (claim_and_listen(sockets, &address) == 0)
+        return 0;
+    /* Whatever is there is not ours to remove. */
+    free(sockets->unix_path);
+    sockets->unix_path = NULL;
+    return -1;
 }
 
-/* Somebody may have removed our socket and put another server's there. */
+/* Somebody may have removed our socket and put another server's there, or a link to a file. */
 static bool is_our_socket(const struct listen_sockets *sockets, const struct stat *status)
 {
-    return status->st_dev == sockets->unix_status.st_dev &&
+    return S_ISSOCK(status->st_mode) && status->st_nlink == 1 &&
+           status->st_dev == sockets->unix_status.st_dev &&
            status->st_ino == sockets->unix_status.st_ino;
 }
 
@@ -216,8 +239,13 @@ static void remove_socket(const struct listen_sockets *sockets)
 
 void listen_close(struct listen_sockets *sockets)
 {
-    if (sockets->unix_path)
+    struct claim claim;
+
+    if (sockets->unix_path) {
+        claim_begin(&claim, sockets->unix_path);
         remove_socket(sockets);
+        claim_end(&claim);
+    }
     for (unsigned i = 0; i < sockets->count; i++) {
         close(sockets->fds[i]);
         free(sockets->names[i]);

@@ -382,6 +382,85 @@ EOT
     contains "$output" 107
 }
 
+@test "-U: of servers that start together on one path one serves, and the others say why they do not" {
+    py <<'EOT'
+import stat
+def start(i):
+    with open("%s/said%d" % (folder, i), "w") as said:
+        return subprocess.Popen([NBDLAB, "-f", "-U", sock, "-P", "%s/pid%d" % (folder, i), "memory",
+                                 "%dM" % (i + 1)], stdin=subprocess.DEVNULL, stderr=said)
+
+def has_settled():
+    return sum(one.poll() is None for one in servers) == len(pids()) > 0
+
+def pids():
+    return [name for name in os.listdir(folder) if name.startswith("pid")]
+
+folder = os.environ["DIR"] + "/run"
+sock = folder + "/disk.sock"
+os.mkdir(folder)
+for round in range(6):
+    # What a server that was killed has left behind.
+    socket.socket(socket.AF_UNIX).bind(sock)
+    servers = [start(i) for i in range(8)]
+    try:
+        until(has_settled, "one server to serve and the others to end")
+        same(len(pids()), 1, "servers that are ready")
+        winner = int(pids()[0][3:])
+        same(libnbd(sock).get_size(), (winner + 1) << 20, "the disk that is served there")
+        servers[winner].terminate()
+        same([one.wait(BOUND_S) for one in servers], [int(i != winner) for i in range(8)])
+        for i in range(8):
+            said = open("%s/said%d" % (folder, i)).read()
+            assert i == winner or "in use by another server" in said, said
+            os.unlink("%s/said%d" % (folder, i))
+        same(os.listdir(folder), [], "what is left")
+    finally:
+        [one.kill() for one in servers]
+EOT
+}
+
+@test "-U: a socket between bind and listen is waited for, what is left of the lock is no hindrance" {
+    py <<'EOT'
+def start():
+    return subprocess.Popen([NBDLAB, "-f", "-U", sock, "-P", os.environ["PIDFILE"], "memory", "1M"],
+                            stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+
+def is_decided():
+    return server.poll() is not None or os.path.exists(os.environ["PIDFILE"])
+
+folder = os.environ["DIR"] + "/run"
+sock = folder + "/disk.sock"
+os.mkdir(folder)
+# Another server that is as far: it has the lock and the name, and does not listen yet.
+lock = open(sock + ".lock", "w")
+fcntl.flock(lock, fcntl.LOCK_EX)
+other = socket.socket(socket.AF_UNIX)
+other.bind(sock)
+server = start()
+look_until = time.monotonic() + 0.3
+until(lambda: is_decided() or time.monotonic() > look_until, "it to replace the socket, or not")
+other.listen()
+os.unlink(sock + ".lock")
+lock.close()
+until(is_decided, "the server to find that the other one listens")
+same(server.wait(BOUND_S), 1, "exit status")
+assert "already in use" in server.stderr.read()
+other.close()
+# One that was killed has left the socket and the lock's file.
+open(sock + ".lock", "w").close()
+server = start()
+until(is_decided, "the server")
+same(os.listdir(folder), ["disk.sock"], "while it serves")
+server.terminate()
+same((server.wait(BOUND_S), os.listdir(folder)), (0, []), "at the end")
+os.symlink(os.environ["DIR"] + "/nosuch", sock + ".lock")
+server = start()
+assert sock + ".lock is in the way" in server.communicate(timeout=BOUND_S)[1]
+same(os.listdir(folder), ["disk.sock.lock"], "what was there")
+EOT
+}
+
 @test "-U: a socket that somebody else has put there is not removed" {
     serve memory 1M
     local first=$SERVER
