@@ -64,7 +64,7 @@ void conn_advance(struct conn *conn, enum conn_state target)
     if (target == CONN_CLOSING)
         transport_wake_reader(conn->transport);
     if (target == CONN_DEAD)
-        transport_wake_all(conn->transport);
+        transport_end(conn->transport);
     if (target >= CONN_CLOSING)
         budget_abandon(&conn->memory);
     pthread_cond_broadcast(&conn->state_changed);

@@ -41,6 +41,8 @@ struct tls {
     char *peer_issuer_dn;
 
     pthread_mutex_t lock; /* over every call of GnuTLS, and so over what its callbacks touch: */
+    bool is_established;  /* the handshake is over */
+    bool is_ended;        /* nothing more is sent */
     bool is_input_over;   /* end of file, or an error */
     int input_error;      /* errno then, 0 at end of file */
     size_t input_begin;   /* encrypted and unread: input[input_begin..input_end-1] */
@@ -293,6 +295,7 @@ int tls_shake_hands(struct tls *tls)
         errno = EPROTO;
         return -1;
     }
+    tls->is_established = true;
     if (tls_credentials_verify_peers(tls->attempt.credentials))
         note_peer(tls);
     log_session(tls);
@@ -384,6 +387,10 @@ ssize_t tls_send(struct tls *tls, const struct iovec *vectors, int count)
     else
         length = gather(record, vectors, count);
     LOCK_SCOPE(&tls->lock);
+    if (tls->is_ended) {
+        errno = EPIPE;
+        return -1;
+    }
     if (tls->output_end - tls->output_begin >= OUTPUT_FULL_BYTES && flush_output(tls) < 0)
         return -1;
     if (length == 0)
@@ -403,6 +410,18 @@ void tls_say_goodbye(struct tls *tls)
     LOCK_SCOPE(&tls->lock);
 
     gnutls_bye(tls->session, GNUTLS_SHUT_WR);
+}
+
+void tls_end_now(struct tls *tls)
+{
+    LOCK_SCOPE(&tls->lock);
+
+    /* What is kept is the rest of a record that the client has not taken. */
+    if (tls->is_established && !tls->is_ended && tls->output_begin == tls->output_end) {
+        gnutls_bye(tls->session, GNUTLS_SHUT_WR);
+        flush_output(tls);
+    }
+    tls->is_ended = true;
 }
 
 const char *tls_get_peer_dn(const struct tls *tls)

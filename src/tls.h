@@ -47,6 +47,12 @@ int tls_flush(struct tls *tls);
 /* Says that nothing more will be sent (close_notify); tls_flush() sends it. */
 void tls_say_goodbye(struct tls *tls);
 
+/*
+ * The same at once, where the client takes it without waiting and no record is
+ * half-way: from now on nothing else is sent.
+ */
+void tls_end_now(struct tls *tls);
+
 /* The distinguished names of the client's checked certificate and of who issued it, or "". */
 const char *tls_get_peer_dn(const struct tls *tls);
 const char *tls_get_peer_issuer_dn(const struct tls *tls);

@@ -307,6 +307,13 @@ void transport_wake_all(struct transport *transport)
     raise_event(transport->stream.all_wake_fd);
 }
 
+void transport_end(struct transport *transport)
+{
+    if (transport->stream.tls)
+        tls_end_now(transport->stream.tls);
+    transport_wake_all(transport);
+}
+
 void transport_set_deadline(struct transport *transport, unsigned timeout_ms)
 {
     stream_set_deadline(&transport->stream, timeout_ms);

@@ -86,6 +86,9 @@ void transport_wake_reader(struct transport *transport);
 /* Readers get end of file, writers get EPIPE, now and later. */
 void transport_wake_all(struct transport *transport);
 
+/* The same, but a client on TLS is told, if it takes that at once. */
+void transport_end(struct transport *transport);
+
 /*
  * From now on the client has `timeout_ms` altogether: after that, reading
  * fails, and so does sending that has to wait. transport_clear_deadline()

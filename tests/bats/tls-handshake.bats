@@ -289,7 +289,7 @@ EOT
     lacks error
 }
 
-@test "the server says goodbye: after DISC, ABORT, and when it stops; not where it throws out" {
+@test "the server says goodbye: after DISC, ABORT, when it stops and where it throws out" {
     serve_tls eval get_size='echo 1M' pread='[ $4 = 0 ] || exit 6; head -c $3 /dev/zero'
     TLS_FOLDER=$PKI/anonymous tls_py <<'EOT'
 client = ready()
@@ -300,7 +300,7 @@ client.abort()
 same(client.ending(), "eof", "after ABORT")
 client = ready()
 client.send_request(CMD_READ, 512, 512)
-same(client.ending(), "cut", "after a forced disconnect")
+same(client.ending(), "eof", "after a forced disconnect")
 client = ready()
 os.kill(server, 15)
 same(client.ending(), "eof", "at the end of the server")

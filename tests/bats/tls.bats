@@ -395,13 +395,13 @@ EOT
 
 @test "-s over a socket pair and over pipes" {
     for kind in socket pipes; do
-        for end in eof cut; do
+        for end in leaves thrown; do
             single_over $kind $end
         done
     done
 }
 
-# single_over socket|pipes eof|cut: and the client leaves, or is thrown out.
+# single_over socket|pipes leaves|thrown: and the client leaves, or is thrown out.
 single_over() {
     py "$@" <<'EOT'
 import threading
@@ -434,8 +434,52 @@ client.go()
 data = os.urandom(300000)
 client.write(4096, data)
 same(client.read(4096, len(data)), data, "data")
-client.send_request(CMD_DISC if sys.argv[2] == "eof" else CMD_FLUSH)
-same(client.ending(), sys.argv[2], "how the server hangs up")
+client.send_request(CMD_DISC if sys.argv[2] == "leaves" else CMD_FLUSH)
+same(client.ending(), "eof", "how the server hangs up")
 same(process.wait(BOUND_S), 0, "exit status")
 EOT
+}
+
+@test "a client that is thrown out is told the end of TLS, if it takes that at once" {
+    for version in 1.2 1.3; do
+        serve -t 16 --tls=require --tls-certificates="$PKI/server" \
+            --tls-priority=NORMAL:-VERS-ALL:+VERS-TLS$version eval thread_model='echo parallel' \
+            get_size='echo 64M' pread='[ "$4" != 65536 ] || exit 6; head -c "$3" /dev/zero'
+        TLS_FOLDER=$PKI/anonymous py <<'EOT'
+def drain(client):
+    """All that still comes. Returns how the stream ends."""
+    client.sock.settimeout(BOUND_S)
+    try:
+        while client.sock.recv(65536):
+            pass
+        return "close_notify"
+    except (ssl.SSLError, ConnectionResetError):
+        return "cut"
+
+# By the script, for a breach of the protocol, and as libnbd sees it.
+client = ready()
+client.read(0, 512)
+client.send_request(CMD_READ, 65536, 512)
+same(drain(client), "close_notify", "the end of a client that exit 6 throws out")
+client = ready()
+client.send(b"no magic" * 4)
+same(drain(client), "close_notify", "the end of a client that breaks the protocol")
+handle = libnbd()
+same(nbd_errno(handle.pread, 512, 65536) != 0, True, "the command fails")
+same(handle.aio_is_dead() or handle.aio_is_closed(), True, "the handle is of no more use")
+
+# Its replies fill the socket: it is cut off at once, and gets no end that would hide that.
+client = ready()
+before = len(sockets_of(int(os.environ["SERVER"])))
+for _ in range(8):
+    client.send_request(CMD_READ, 0, 4 << 20)
+assert client.is_readable(BOUND_S), "no reply"
+start_s = time.monotonic()
+client.send_request(CMD_READ, 65536, 512)
+until(lambda: len(sockets_of(int(os.environ["SERVER"]))) < before, "the end of the connection")
+assert time.monotonic() - start_s < 2 * SLOWER, "it took %.1f s" % (time.monotonic() - start_s)
+same(drain(client), "cut", "the end of a client that takes nothing")
+EOT
+        stop
+    done
 }
