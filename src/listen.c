@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
  * Owns listening sockets, and the name of one in the file system. Entered by the main thread; calls
- * claim, log and the API's paths.
+ * claim, private, log and the API's paths.
  */
 #include "listen.h"
 
@@ -24,6 +24,7 @@
 #include "log.h"
 #define NBDKIT_API_VERSION 2
 #include "nbdkit-plugin.h"
+#include "private.h"
 
 int listen_make_socket(int family)
 {
@@ -32,19 +33,11 @@ int listen_make_socket(int family)
 
 static int make_private_path(struct listen_sockets *sockets)
 {
-    const char *temporary = getenv("TMPDIR");
-
-    if (asprintf(&sockets->private_folder, "%s/nbdlabXXXXXX",
-                 temporary && *temporary == '/' ? temporary : "/tmp") < 0 ||
-        !mkdtemp(sockets->private_folder)) {
-        log_error("-U -: cannot make a private folder for the socket, %s: %m; set TMPDIR to a "
-                  "folder that can be written",
-                  sockets->private_folder ? sockets->private_folder : "");
-        free(sockets->private_folder);
-        sockets->private_folder = NULL;
+    sockets->private_folder = private_make_folder(&sockets->private_fd);
+    if (!sockets->private_folder)
         return -1;
-    }
-    return asprintf(&sockets->unix_path, "%s/socket", sockets->private_folder) < 0 ? -1 : 0;
+    return asprintf(&sockets->unix_path, "%s/" PRIVATE_SOCKET, sockets->private_folder) < 0 ? -1
+                                                                                            : 0;
 }
 
 /* Is there a socket at `address` whose server is gone? */
@@ -221,7 +214,7 @@ void listen_give(const struct listen_sockets *sockets, uid_t uid, gid_t gid)
     if (fd >= 0 && fstat(fd, &status) == 0 && is_our_socket(sockets, &status) &&
         fchownat(fd, "", uid, gid, AT_EMPTY_PATH) < 0)
         log_debug("cannot give %s away: %m", sockets->unix_path);
-    if (sockets->private_folder && lchown(sockets->private_folder, uid, gid) < 0)
+    if (sockets->private_folder && fchown(sockets->private_fd, uid, gid) < 0)
         log_debug("cannot give %s away: %m", sockets->private_folder);
 }
 
@@ -252,8 +245,10 @@ void listen_close(struct listen_sockets *sockets)
         sockets->names[i] = NULL;
     }
     sockets->count = 0;
-    if (sockets->private_folder)
+    if (sockets->private_folder) {
         rmdir(sockets->private_folder);
+        close(sockets->private_fd);
+    }
     free(sockets->unix_path);
     free(sockets->private_folder);
     sockets->unix_path = sockets->private_folder = NULL;

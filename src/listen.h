@@ -20,6 +20,7 @@ struct listen_sockets {
     char *unix_path;         /* absolute, or NULL for TCP */
     struct stat unix_status; /* of the socket that we made there */
     char *private_folder;    /* that unix_path is in, for -U -, or NULL */
+    int private_fd;          /* of that folder; the lock on it lasts as long */
     bool is_vsock;
     uint32_t port;       /* TCP or AF_VSOCK, the one that was bound */
     const char *address; /* TCP, as given by the user; NULL for every interface */

@@ -92,6 +92,55 @@ EOT
     wait_for is_all_gone
 }
 
+@test "-U -: the folder of a killed server goes at the next start, and no other folder does" {
+    py <<'EOT'
+tmp = os.environ["TMPDIR"]
+is_root = os.geteuid() == 0
+
+def start(*args):
+    one = subprocess.Popen([NBDLAB, "-f", "-U", "-", *args, "--print-uri", "memory", "1M"],
+                           stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+    atexit.register(one.kill)
+    sock = one.stdout.readline().split("socket=")[1].strip()
+    same(libnbd(sock).get_size(), 1 << 20, "the size of the disk, once it is served")
+    return one, sock
+
+def folders():
+    return {name for name in os.listdir(tmp)}
+
+# Two that are killed, one of them after it became another user, and one that lives on.
+os.chmod(tmp, 0o1777)
+killed = [start()[0], start(*(["-u", "nobody"] if is_root else []))[0]]
+alive, sock = start()
+for one in killed:
+    one.kill()
+    one.wait()
+same(len(folders()), 3, "folders of servers")
+# What only looks alike: somebody's files, and a server that locks nothing.
+os.mkdir(tmp + "/nbdlabABCDEF", 0o700)
+open(tmp + "/nbdlabABCDEF/socket", "w").close()
+os.mkdir(tmp + "/nbdlabGHIJKL", 0o700)
+other = socket.socket(socket.AF_UNIX)
+other.bind(tmp + "/nbdlabGHIJKL/socket")
+other.listen()
+os.symlink("/", tmp + "/nbdlabMNOPQR")
+kept = {"nbdlabABCDEF", "nbdlabGHIJKL", "nbdlabMNOPQR", os.path.basename(os.path.dirname(sock))}
+subprocess.run([NBDLAB, "memory", "1M", "--run", ":"], check=True)
+same(folders(), kept, "what is left of the next server's start and end")
+same(libnbd(sock).get_size(), 1 << 20, "the server that lives on")
+alive.terminate()
+same(alive.wait(BOUND_S), 0)
+same(folders(), kept - {os.path.basename(os.path.dirname(sock))}, "at the end")
+same(os.listdir(tmp + "/nbdlabABCDEF") + os.listdir(tmp + "/nbdlabGHIJKL"), ["socket"] * 2)
+# Servers that start at once remove no folder of each other.
+started = [start() for _ in range(8)]
+for one, sock in started:
+    same(libnbd(sock).get_size(), 1 << 20)
+    one.terminate()
+same([one.wait(BOUND_S) for one, _ in started], [0] * 8)
+EOT
+}
+
 @test "a stale socket of a killed server does not keep the next one from starting" {
     serve memory 1M
     kill -KILL "$SERVER"

@@ -423,8 +423,10 @@ EOT
 @test "-U: a socket between bind and listen is waited for, what is left of the lock is no hindrance" {
     py <<'EOT'
 def start():
-    return subprocess.Popen([NBDLAB, "-f", "-U", sock, "-P", os.environ["PIDFILE"], "memory", "1M"],
-                            stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    one = subprocess.Popen([NBDLAB, "-f", "-U", sock, "-P", os.environ["PIDFILE"], "memory", "1M"],
+                           stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    atexit.register(one.kill)
+    return one
 
 def is_decided():
     return server.poll() is not None or os.path.exists(os.environ["PIDFILE"])
