@@ -48,17 +48,18 @@ _nbdlab_chosen_plugin() {
 # Prints the keys that a plugin takes.
 _nbdlab_keys() {
     case ${1##*/} in
-    sh) printf '%s\n' script= sh.timeout= sh.grace= ;;
+    sh) printf '%s\n' script= sh.timeout= sh.grace= sh.process= ;;
     eval)
         printf '%s=\n' after_fork block_size cache can_cache can_extents can_fast_zero \
             can_flush can_fua can_multi_conn can_trim can_write can_zero close config \
             config_complete default_export dump_plugin export_description extents flush \
             get_ready get_size is_rotational list_exports map missing open pread preconnect \
-            pwrite thread_model trim unload zero sh.timeout sh.grace
+            process_model pwrite thread_model trim unload zero sh.timeout sh.grace sh.process
         ;;
     file) printf '%s\n' file= dir= fd= dirfd= cache= fadvise= ;;
     memory) printf '%s\n' size= allocator= ;;
     cc) printf '%s\n' script= CC= CFLAGS= EXTRA_CFLAGS= ;;
+    python) printf '%s\n' script= ;;
     esac
 }
 
@@ -120,6 +121,10 @@ _nbdlab() {
         ;;
     fadvise)
         mapfile -t COMPREPLY < <(compgen -W 'normal random sequential' -- "$cur")
+        return
+        ;;
+    sh.process)
+        mapfile -t COMPREPLY < <(compgen -W 'spawn worker' -- "$cur")
         return
         ;;
     allocator)

@@ -92,3 +92,21 @@ offers() {
     offers "malloc malloc,mlock sparse zstd" memory allocator =
     offers "normal random sequential" file fadvise = ""
 }
+
+@test "every parameter that a plugin's --help has, and every fragment of eval's" {
+    local plugin key offered
+    for plugin in sh eval memory file cc python; do
+        offered=$(tab "$plugin" "")
+        for key in $("$NBDLAB" "$plugin" --help | sed -n '/^plugin: /,$p' |
+            sed 's/  .*//; s/[][]//g' | grep -o '[A-Za-z][A-Za-z_.]*='); do
+            case $key in METHOD= | config=) continue ;; esac
+            grep -qxF "$key" <<<"$offered" || { echo "$plugin: $key is not offered"; return 1; }
+        done
+    done
+    offered=$(tab eval "")
+    for key in $(sed -n 's/^    { "\([a-z_]*\)", NULL },$/\1/p' "$TESTS/../sh-plugin/eval.c"); do
+        grep -qxF "$key=" <<<"$offered" || { echo "eval: $key= is not offered"; return 1; }
+    done
+    contains "$offered" process_model=
+    offers "worker" sh sh.process = w
+}
