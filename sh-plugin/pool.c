@@ -111,9 +111,9 @@ static void look_at_program_locked(void)
     enum program_fitness fitness = program_find_shell(&shell);
 
     if (fitness == PROGRAM_OTHER && pool.fitness != PROGRAM_OTHER)
-        nbdkit_error("%s: line 1 is another one now, and what it names is not " SHELL_NAMES
-                     ": it is started for each call (spawn) until that changes",
-                     program_get_name());
+        nbdkit_warning("%s: line 1 is another one now, and what it names is not " SHELL_NAMES
+                       ": it is started for each call (spawn) until that changes",
+                       program_get_name());
     pool.fitness = fitness;
     if (fitness != PROGRAM_FIT || shell_is_same(&shell, &pool.shell))
         return;
@@ -204,8 +204,8 @@ static void note_failure(const char *what, const char *why)
     pthread_mutex_unlock(&lock);
     retry_ns = limits_read_clock() + RETRY_NS;
     if (is_news)
-        nbdkit_error("%s: %s%s%s: calls start the script (spawn) until it works",
-                     program_get_name(), what, why == NULL ? "" : ": ", why == NULL ? "" : why);
+        nbdkit_warning("%s: %s%s%s: calls start the script (spawn) until it works",
+                       program_get_name(), what, why == NULL ? "" : ": ", why == NULL ? "" : why);
 }
 
 /* Ends the template, which has failed, or was killed. */
@@ -220,11 +220,12 @@ static void bury_template(void)
     const char *name =
         wait_status >= 0 && WIFSIGNALED(wait_status) ? sigabbrev_np(WTERMSIG(wait_status)) : NULL;
     if (name != NULL)
-        nbdkit_error("%s: the shell that forks workers was killed by SIG%s; another one takes over",
-                     program_get_name(), name);
+        nbdkit_warning(
+            "%s: the shell that forks workers was killed by SIG%s; another one takes over",
+            program_get_name(), name);
     else
-        nbdkit_error("%s: the shell that forks workers has ended; another one takes over",
-                     program_get_name());
+        nbdkit_warning("%s: the shell that forks workers has ended; another one takes over",
+                       program_get_name());
 }
 
 /* Has the template that there should be. Returns true if there is one. */

@@ -39,7 +39,7 @@ static void discard(int target)
     CLEANUP_CLOSE int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
 
     if (null_fd < 0 || dup2(null_fd, target) < 0)
-        log_error("/dev/null: %m");
+        log_warning("descriptor %d stays as it is: /dev/null: %m", target);
 }
 
 int background_take_stdio(int *in_fd, int *out_fd)
@@ -113,7 +113,7 @@ int background_enter(void)
     ready_fd = pipe_fds[1];
     setsid();
     if (chdir("/") < 0)
-        log_error("/: %m");
+        log_warning("the server stays in the folder that it was started in: /: %m");
     return 0;
 }
 

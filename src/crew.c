@@ -112,8 +112,8 @@ static void start_thread(struct crew *crew)
     }
     /* The requests are served all the same, fewer at once. */
     if (!crew->is_short)
-        log_error("cannot start a thread, serving with %u: %s", crew->thread_count + 1,
-                  strerrordesc_np(error));
+        log_warning("cannot start a thread, serving with %u: %s", crew->thread_count + 1,
+                    strerrordesc_np(error));
     crew->is_short = true;
 }
 

@@ -172,7 +172,7 @@ static void accept_client(const struct server_config *config, unsigned listener)
     if (errno != EMFILE && errno != ENFILE && errno != ENOBUFS && errno != ENOMEM)
         return;
     if (!server.is_wait_told)
-        log_error("cannot accept a client for now: %m");
+        log_warning("cannot accept a client for now: %m");
     server.is_wait_told = true;
     server.is_paused = true;
 }
@@ -209,8 +209,8 @@ static void welcome(const struct server_config *config, unsigned listener)
         accept_client(config, listener);
     } else if (is_full(config) && !server.is_wait_told) {
         server.is_wait_told = true;
-        log_error("--connections=%u: as many clients are connected, further ones have to wait",
-                  config->policy->connections_max);
+        log_warning("--connections=%u: as many clients are connected, further ones have to wait",
+                    config->policy->connections_max);
     }
 }
 

@@ -92,8 +92,8 @@ static void start_thread(void)
 
     watch.has_thread = error == 0;
     if (error)
-        log_error("cannot start a thread, a slow request may hold others up: %s",
-                  strerrordesc_np(error));
+        log_warning("cannot start a thread, a slow request may hold others up: %s",
+                    strerrordesc_np(error));
 }
 
 static void add(struct watched *watched)

@@ -216,9 +216,9 @@ void interpreter_stop(void (*give_up)(void))
     is_started = false;
     long count = count_threads();
     if (count > 0) {
-        nbdkit_error("%ld thread%s of the script still run%s: end and join threads in cleanup(), "
-                     "or make them daemon threads",
-                     count, count == 1 ? "" : "s", count == 1 ? "s" : "");
+        nbdkit_warning("%ld thread%s of the script still run%s: end and join threads in cleanup(), "
+                       "or make them daemon threads",
+                       count, count == 1 ? "" : "s", count == 1 ? "s" : "");
         run_exit_functions();
         PyEval_SaveThread();
         return;

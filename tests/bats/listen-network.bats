@@ -157,7 +157,7 @@ for _ in range(4):
 same(said(), 1, "lines about the limit")
 EOT
     stop
-    has "--connections=3: as many clients are connected, further ones have to wait"
+    has "warning: --connections=3: as many clients are connected, further ones have to wait"
 }
 
 @test "--connections: after there was room for all, the limit is logged anew" {

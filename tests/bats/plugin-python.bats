@@ -109,7 +109,7 @@ def after_fork(): threading.Thread(target=threading.Event().wait).start()
 EOT
     once disk.py >out 2>&1
     output=$(cat out)
-    contains "$output" "1 thread of the script still runs"
+    contains "$output" "warning: 1 thread of the script still runs"
 }
 
 @test "an exception is one message with file, line, type and text; -v adds the traceback" {

@@ -215,6 +215,7 @@ EOT
     lacks "error:"
     kill -KILL "$(template)"
     wait_for has "was killed by SIGKILL; another one takes over"
+    has "warning: $DIR/disk.sh: the shell that forks workers"
     # shellcheck disable=SC2046
     kill -KILL $(waiting)
     read_once
