@@ -5,7 +5,7 @@
 # errors, for example whether it goes on, and which sector it blames. Try it:
 #
 #   ./nbdlab -U - sh examples/badsectors.sh bad=1M+4K bad=2M+4K:ENOSPC \
-#       --run 'qemu-io -f raw -c "read 0 4k" -c "read 1M 4k" -c "write 2M 4k" "$nbd"'
+#       --run 'qemu-io -f raw -c "read 0 4k" -c "read 1M 4k" -c "write 2M 4k" "$uri"'
 #
 # Parameters: size=SIZE (16M), and any number of bad=START+LENGTH[:ERROR], ERROR being the word that
 # the client gets: EIO (if left out), EPERM, ENOMEM, EINVAL, ENOSPC, EOVERFLOW, ENOTSUP, ESHUTDOWN.

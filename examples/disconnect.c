@@ -5,7 +5,7 @@
  *
  *   cc -I include -fPIC -shared -o /tmp/disconnect.so examples/disconnect.c
  *   ./nbdlab -U - /tmp/disconnect.so soft=4K \
- *       --run 'qemu-io -f raw -r -c "read 0 1k" -c "read 4k 1k" -c "read 0 1k" "$nbd"'
+ *       --run 'qemu-io -f raw -r -c "read 0 1k" -c "read 4k 1k" -c "read 0 1k" "$uri"'
  *
  * Parameters, each the offset of the byte that does it; none is set at the start:
  *   soft=OFFSET      nbdkit_disconnect(0): this read succeeds, later ones get ESHUTDOWN

@@ -5,7 +5,7 @@
 # comes back: it may connect again and has N reads once more. Try it:
 #
 #   ./nbdlab -U - sh examples/throwout.sh reads=3 how=forced \
-#       --run 'qemu-io -f raw -r -c "read 0 1k" -c "read 1k 1k" -c "read 2k 1k" "$nbd"'
+#       --run 'qemu-io -f raw -r -c "read 0 1k" -c "read 1k 1k" -c "read 2k 1k" "$uri"'
 #
 # Parameters: reads=N (3), and how=HOW:
 #   soft    the Nth read succeeds, then the client gets ESHUTDOWN for all it asks (exit status 7)
