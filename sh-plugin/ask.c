@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Calls whose answer is an exit status or a text. Any thread enters it; calls call and buf. */
+/* Calls whose answer is an exit status or a text. Any thread enters it; calls call, buf and parse.
+ */
 #include <errno.h>
 #include <string.h>
 
 #include "ask.h"
+#include "parse.h"
 
 #define IGNORED_MAX 64 /* bytes of useless output that are kept for messages */
 
@@ -27,6 +29,29 @@ int ask_optional(const char *method, const char *const *arguments)
     return ask_status(method, arguments) == STATUS_ERROR ? -1 : 0;
 }
 
+/* Whoever answers by a word, too, had better mean what the exit status says. */
+static void hint_at_words(const struct call *call, enum status_result result)
+{
+    static const char *const yes[] = { "yes", "true", "on", "1", NULL };
+    static const char *const no[] = { "no", "false", "off", "0", NULL };
+    bool is_yes = result == STATUS_OK;
+    const char *const *wrong = is_yes ? no : yes;
+    int word = parse_find_word(buf_get_text(call->output), wrong);
+
+    if (word < 0 || (!is_yes && result != STATUS_FALSE))
+        return;
+    if (is_yes)
+        CALL_HINT_ONCE(call->method,
+                       "printed '%s', but exit status 0 means yes, whatever is "
+                       "printed: exit with 3 for no",
+                       wrong[word]);
+    else
+        CALL_HINT_ONCE(call->method,
+                       "printed '%s', but exit status 3 means no, whatever is "
+                       "printed: exit with 0 for yes",
+                       wrong[word]);
+}
+
 int ask_boolean(const char *method, const char *const *arguments, int if_missing)
 {
     BUF_GROWING(output, IGNORED_MAX);
@@ -37,7 +62,9 @@ int ask_boolean(const char *method, const char *const *arguments, int if_missing
         .is_boolean = true,
     };
 
-    switch (call_run(&call)) {
+    enum status_result result = call_run(&call);
+    hint_at_words(&call, result);
+    switch (result) {
     case STATUS_OK:
         return 1;
     case STATUS_FALSE:

@@ -123,12 +123,29 @@ static int or_files(const struct connection *connection, int answer)
     return answer == 0 && map_has_files(connection) ? 1 : answer;
 }
 
+/* A script that knows pwrite was hardly meant to be read-only because can_write was forgotten. */
+static int ask_write(const struct connection *connection)
+{
+    enum { NOT_SAID = 2 };
+
+    if (!program_is_defined("can_write") && program_is_defined("pwrite"))
+        return 1;
+    int answer = ask_boolean("can_write", CALL_ARGUMENTS(connection->handle), NOT_SAID);
+    if (answer != NOT_SAID)
+        return answer;
+    if (program_mentions_pwrite())
+        CALL_HINT_ONCE("can_write",
+                       "there is no such method, so that the disk is read-only, though "
+                       "the script speaks of pwrite: add can_write) exit 0 ;; or exit 3 for no");
+    return 0;
+}
+
 int methods_can_write(void *handle)
 {
     struct connection *connection = handle;
 
     if (connection->can_write == CONNECTION_NOT_ASKED)
-        connection->can_write = can(connection, "can_write", "pwrite");
+        connection->can_write = ask_write(connection);
     return connection->can_write;
 }
 

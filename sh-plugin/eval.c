@@ -75,6 +75,11 @@ bool program_is_defined(const char *method)
     return fragment != NULL && fragment->text != NULL;
 }
 
+bool program_mentions_pwrite(void)
+{
+    return program_is_defined("pwrite");
+}
+
 size_t program_get_words(const char *method, const char *words[PROGRAM_WORDS_MAX])
 {
     const char *source = program_is_defined(method) ? method : "missing";

@@ -243,6 +243,10 @@ static struct connection *call_open(int readonly)
     if (result == STATUS_MISSING)
         return make_connection("", 0);
     buf_drop_newline(&output);
+    if (strchr(buf_get_text(&output), '\n'))
+        CALL_HINT_ONCE("open",
+                       "printed several lines, and all of them together are the handle, $2: "
+                       "print one line, and messages to stderr (echo ... >&2)");
     return make_connection(buf_get_text(&output), output.length);
 }
 

@@ -25,6 +25,9 @@ size_t program_get_words(const char *method, const char *words[PROGRAM_WORDS_MAX
 /* True if the method is known to exist without running anything. */
 bool program_is_defined(const char *method);
 
+/* Does the script's text speak of pwrite, as far as that was looked at? */
+bool program_mentions_pwrite(void);
+
 /* Whether a template (template.h) can run the program. */
 enum program_fitness {
     PROGRAM_FIT,

@@ -29,6 +29,7 @@ static const char *name = "sh"; /* as the user calls the script */
 static char *path;              /* absolute; NULL until the script is given */
 static bool needs_shell;
 static bool knows_load; /* not exit status 2, which tells that unknown methods are missing */
+static bool mentions_pwrite;
 static char *magic_key; /* what the script calls a bare parameter, or NULL */
 
 size_t program_get_words(const char *method, const char *words[PROGRAM_WORDS_MAX])
@@ -80,6 +81,11 @@ bool program_is_defined(const char *method)
 {
     (void)method;
     return false;
+}
+
+bool program_mentions_pwrite(void)
+{
+    return mentions_pwrite;
 }
 
 const char *program_get_name(void)
@@ -189,6 +195,9 @@ static bool lacks_method(const char *method)
  */
 static int look_for_methods(void)
 {
+    CLEANUP_FREE char *text = script_read_text(path, needs_shell);
+
+    mentions_pwrite = text && strstr(text, "pwrite");
     if (lacks_method("get_size")) {
         nbdkit_error("%s: it has no method get_size, which a disk needs: print its size there, for "
                      "example get_size) echo 10M ;;",

@@ -243,6 +243,27 @@ EOT
     stop
 }
 
+@test "pwrite without can_write, a no that means yes, a handle of two lines: one hint for each" {
+    disk_with '    pwrite) cat >/dev/null ;;
+    can_flush) echo no ;;
+    can_multi_conn) echo yes; exit 3 ;;
+    is_rotational) echo yes ;;
+    open) echo opening; echo handle ;;'
+    serve sh "$DIR/disk.sh"
+    py <<'EOT'
+for _ in range(2):
+    client = ready()
+    same(client.flags & (READ_ONLY | SEND_FLUSH), READ_ONLY | SEND_FLUSH, "flags")
+    client.disconnect()
+EOT
+    same "$(grep -c "warning: .*disk.sh: can_write: there is no such method.*add can_write)" "$LOG")" 1
+    same "$(grep -c "warning: .*disk.sh: can_flush: printed 'no', but exit status 0 means yes" "$LOG")" 1
+    same "$(grep -c "warning: .*disk.sh: can_multi_conn: printed 'yes', but exit status 3 means" "$LOG")" 1
+    same "$(grep -c "warning: .*disk.sh: open: printed several lines" "$LOG")" 1
+    same "$(grep -c 'disk.sh: ' "$LOG")" 4
+    stop
+}
+
 @test "a failure without a word" {
     disk_with '    pread) [ $at -eq 65536 ] && exit 77; head -c $3 /dev/zero ;;'
     serve sh "$DIR/disk.sh"
