@@ -102,7 +102,8 @@ static int fill_actions(posix_spawn_file_actions_t *actions, const int *fds, int
         else
             error = posix_spawn_file_actions_addopen(actions, fd, "/dev/null",
                                                      fd == 0 ? O_RDONLY : O_WRONLY, 0);
-    return error;
+    /* Also what the server was started with, and what a library has opened without O_CLOEXEC. */
+    return error != 0 ? error : posix_spawn_file_actions_addclosefrom_np(actions, count);
 }
 
 static void fill_attributes(posix_spawnattr_t *attributes)

@@ -2,8 +2,11 @@
 /* Entered by any thread; calls nothing of ours. */
 #include "descriptor.h"
 
+#include <ctype.h>
+#include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -31,4 +34,41 @@ int descriptor_unblock_pipe(int fd, int mode)
         return fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK) < 0 ? -1 : fd;
     close(fd);
     return own_fd;
+}
+
+/* Calls `handle` for each open descriptor from 3 on, but for the one that is used to list them. */
+static void for_each(void (*handle)(int fd, int argument), int argument)
+{
+    DIR *list = opendir("/proc/self/fd");
+    struct dirent *entry;
+
+    while (list && (entry = readdir(list))) {
+        int fd = isdigit((unsigned char)*entry->d_name) ? atoi(entry->d_name) : -1;
+        if (fd > STDERR_FILENO && fd != dirfd(list))
+            handle(fd, argument);
+    }
+    if (list)
+        closedir(list);
+}
+
+static void keep(int fd, int argument)
+{
+    (void)argument;
+    fcntl(fd, F_SETFD, FD_CLOEXEC);
+}
+
+void descriptor_keep_inherited(void)
+{
+    for_each(keep, 0);
+}
+
+static void close_private(int fd, int spared_fd)
+{
+    if (fd != spared_fd && (fcntl(fd, F_GETFD) & FD_CLOEXEC))
+        close(fd);
+}
+
+void descriptor_close_private(int spared_fd)
+{
+    for_each(close_private, spared_fd);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What a descriptor is, and pipes that do not block. Any thread. */
+/* What a descriptor is, who gets it, and pipes that do not block. Any thread. */
 #ifndef DESCRIPTOR_H
 #define DESCRIPTOR_H
 
@@ -15,5 +15,14 @@ bool descriptor_has_type(int fd, mode_t type);
  * to be used in its place, which may be another, or -1 with errno.
  */
 int descriptor_unblock_pipe(int fd, int mode);
+
+/*
+ * Keeps descriptors from 3 on, those that the process was started with, from
+ * the programs that it starts.
+ */
+void descriptor_keep_inherited(void);
+
+/* Closes all descriptors from 3 on that no program would get, `spared_fd` apart. */
+void descriptor_close_private(int spared_fd);
 
 #endif

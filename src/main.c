@@ -10,6 +10,7 @@
 #include "background.h"
 #include "cleanup.h"
 #include "debug_flags.h"
+#include "descriptor.h"
 #include "endpoint.h"
 #include "facts.h"
 #include "listen.h"
@@ -153,6 +154,9 @@ int main(int argc, char **argv)
     signals_install();
     if (options.exits_with_parent && background_watch_parent() < 0)
         return EXIT_FAILURE;
+    /* The command of --run gets what its caller has opened for it. */
+    if (!options.run_command)
+        descriptor_keep_inherited();
     int status = run_action(&options);
     plugin_unload();
     api_free_strings();

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * Owns the captive command. Entered by the main thread; calls exitfd, signals,
- * uri and log.
+ * Owns the captive command. Entered by the main thread; calls descriptor,
+ * exitfd, signals, uri and log.
  */
 #include "run.h"
 
@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "cleanup.h"
+#include "descriptor.h"
 #include "exitfd.h"
 #include "listen.h"
 #include "log.h"
@@ -37,7 +38,6 @@ static int command_fd = -1; /* of exitfd_open() */
  */
 static pid_t keeper_pid = -1;
 static int keeper_fd = -1; /* our end of a pipe */
-enum { KEEPER_FD = STDERR_FILENO + 1 };
 
 static void write_variable(FILE *out, const char *name, const char *value)
 {
@@ -108,17 +108,17 @@ static int get_exit_status(int wait_status)
 }
 
 /* The keeper: passes signals on to the command until that ends. Returns its exit status. */
-static int keep(pid_t pid)
+static int keep(pid_t pid, int pipe_fd)
 {
     struct pollfd fds[] = {
-        { .fd = KEEPER_FD, .events = POLLIN },
+        { .fd = pipe_fd, .events = POLLIN },
         { .fd = exitfd_open(pid), .events = POLLIN },
     };
     unsigned char number;
     int status;
 
     while (fds[1].fd >= 0 && poll(fds, 2, -1) >= 0 && !fds[1].revents) {
-        if (read(KEEPER_FD, &number, 1) == 1)
+        if (read(pipe_fd, &number, 1) == 1)
             kill(pid, number);
         else
             fds[0].fd = -1; /* The server is gone; the command may go on. */
@@ -126,20 +126,18 @@ static int keep(pid_t pid)
     return waitpid(pid, &status, 0) < 0 ? EXIT_FAILURE : get_exit_status(status);
 }
 
-/* In the child, which keeps nothing of the server but its standard descriptors. */
+/* In the child, which keeps nothing of the server but what the caller has opened. */
 static _Noreturn void run_keeper(int pipe_fd, char *script)
 {
     unsigned char start;
 
     signals_ignore();
-    dup2(pipe_fd, KEEPER_FD);
-    closefrom(KEEPER_FD + 1);
-    fcntl(KEEPER_FD, F_SETFD, FD_CLOEXEC);
+    descriptor_close_private(pipe_fd);
     log_forget();
-    if (read(KEEPER_FD, &start, 1) != 1)
+    if (read(pipe_fd, &start, 1) != 1)
         _exit(EXIT_SUCCESS);
     pid_t pid = spawn_shell(script);
-    _exit(pid < 0 ? EXIT_FAILURE : keep(pid));
+    _exit(pid < 0 ? EXIT_FAILURE : keep(pid, pipe_fd));
 }
 
 int run_keep(const struct options *options, const struct listen_sockets *sockets)

@@ -231,6 +231,55 @@ Uid: 1 1 1 1"
     same "$(ls -A "$TMPDIR")" ""
 }
 
+@test "what the caller has open reaches the command of --run, and nothing else that is started" {
+    local user=
+    if is_root; then user=-uroot; fi
+    echo hidden >"$OPEN/secret"
+    cat >"$OPEN/look" <<EOT
+#!/bin/sh
+ls -l /proc/self/fd | sed -n "s|.*$OPEN/secret|\$1|p" >>"$OPEN/found"
+echo "\$1" >>"$OPEN/looked"
+EOT
+    cat >"$OPEN/disk.sh" <<EOT
+#!/bin/sh
+case \$1 in
+    get_size) echo 1M ;;
+    pread) head -c "\$3" /dev/zero ;;
+    load | config | get_ready | after_fork | open | close | unload) ;;
+    *) exit 2 ;;
+esac
+"$OPEN/look" "\$1"
+EOT
+    cat >"$OPEN/disk.py" <<EOT
+import os
+API_VERSION = 2
+def get_ready():
+    os.system("$OPEN/look python")
+def open(readonly):
+    return 1
+def get_size(h):
+    return 512
+def pread(h, buf, offset, flags):
+    pass
+EOT
+    chmod +x "$OPEN/look" "$OPEN/disk.sh"
+    for model in spawn worker; do
+        "$NBDLAB" $user -U - sh "$OPEN/disk.sh" sh.process=$model a=b \
+            --run 'nbdinfo --size "$uri"; read -r x <&7; echo "$x"' 7<"$OPEN/secret" >"$OPEN/out" 3>&- 4>&-
+        same "$(cat "$OPEN/out")" $'1048576\nhidden'
+    done
+    "$NBDLAB" memory 1M --run 'cat <&3' 3<"$OPEN/secret" >"$OPEN/out" 4>&-
+    same "$(cat "$OPEN/out")" hidden
+    if "$NBDLAB" python --dump-plugin >/dev/null 2>&1; then
+        serve python "$OPEN/disk.py" 7<"$OPEN/secret"
+        stop
+        grep -q python "$OPEN/looked"
+    fi
+    same "$(grep -c pread "$OPEN/looked")" 0
+    same "$(grep -c open "$OPEN/looked")" 2
+    same "$(cat "$OPEN/found" 2>/dev/null)" ""
+}
+
 @test "-u with --run: a server that cannot start starts no command" {
     needs_root
     run -1 "$NBDLAB" -u daemon eval get_size='echo 1M' pread=: after_fork='echo no luck >&2; exit 1' \
