@@ -5,6 +5,7 @@
  */
 #include "choose.h"
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,14 +18,32 @@
 #include "quit.h"
 #include "wire.h"
 
+/* What the plugin's errno means, where the protocol has more than one word for it. */
+static uint32_t to_option_error(int error)
+{
+    switch (error) {
+    case EPERM:
+    case EACCES:
+    case EROFS:
+        return NBD_REP_ERR_POLICY;
+    case ESHUTDOWN:
+        return NBD_REP_ERR_SHUTDOWN;
+    default:
+        return NBD_REP_ERR_UNKNOWN;
+    }
+}
+
 /* The plugin has no export for the client, or the server has none any more. */
 static enum option_outcome reply_no_export(struct conn *conn, const struct option *option,
-                                           const char *text)
+                                           const struct export_refusal *refusal, const char *text)
 {
-    if (quit_is_stopping())
-        return option_reply_error(conn, option, NBD_REP_ERR_SHUTDOWN,
-                                  "the server is shutting down");
-    return option_reply_error(conn, option, NBD_REP_ERR_UNKNOWN, text);
+    if (*refusal->text)
+        text = refusal->text;
+    else if (quit_is_stopping())
+        text = "the server is shutting down";
+    return option_reply_error(
+        conn, option, quit_is_stopping() ? NBD_REP_ERR_SHUTDOWN : to_option_error(refusal->error),
+        text);
 }
 
 static enum option_outcome reply_server(struct conn *conn, const struct option *option,
@@ -48,10 +67,11 @@ static enum option_outcome reply_server(struct conn *conn, const struct option *
 static enum option_outcome send_list(struct conn *conn, const struct option *option,
                                      struct nbdkit_exports *exports)
 {
+    struct export_refusal refusal;
     size_t count;
 
-    if (export_list(conn, exports) < 0)
-        return reply_no_export(conn, option, "the exports cannot be listed");
+    if (export_list(conn, exports, &refusal) < 0)
+        return reply_no_export(conn, option, &refusal, "the exports cannot be listed");
     const struct export_entry *entries = exports_get(exports, &count);
     for (size_t i = 0; i < count; i++)
         if (reply_server(conn, option, &entries[i]) == OPTION_FAILED)
@@ -89,6 +109,8 @@ static enum option_outcome send_export(struct conn *conn, bool has_no_zeroes)
 
 enum option_outcome choose_by_name(struct conn *conn, const struct option *option)
 {
+    struct export_refusal refusal;
+
     if (strlen(option->data) != option->length || !exports_is_valid_string(option->data)) {
         log_error("the client sent an export name that is not a string of at most 4096 bytes");
         return OPTION_FAILED;
@@ -98,14 +120,17 @@ enum option_outcome choose_by_name(struct conn *conn, const struct option *optio
                   "go with NBD_OPT_GO, closing the connection");
         return OPTION_FAILED;
     }
-    if (export_open(conn, option->data) < 0)
+    /* This option cannot be refused but by closing: "NBD_OPT_EXPORT_NAME". */
+    if (export_open(conn, option->data, &refusal) < 0)
         return OPTION_FAILED;
     return send_export(conn, option->has_no_zeroes);
 }
 
 enum option_outcome choose_oldstyle(struct conn *conn)
 {
-    if (export_open(conn, "") < 0)
+    struct export_refusal refusal;
+
+    if (export_open(conn, "", &refusal) < 0)
         return OPTION_FAILED;
     struct {
         uint64_t init_passwd;
@@ -216,6 +241,7 @@ enum option_outcome choose_by_info(struct conn *conn, const struct option *optio
 {
     struct option_reader reader = { option->data, option->length };
     CLEANUP_FREE char *name = option_read_string(&reader);
+    struct export_refusal refusal;
     uint16_t requests;
 
     if (!name || !option_read_number16(&reader, &requests) || reader.left != 2U * requests)
@@ -227,7 +253,7 @@ enum option_outcome choose_by_info(struct conn *conn, const struct option *optio
     if (!exports_is_valid_string(name))
         return option_reply_error(conn, option, NBD_REP_ERR_INVALID,
                                   "the export name is not UTF-8");
-    if (export_open(conn, name) < 0)
-        return reply_no_export(conn, option, "the export cannot be opened");
+    if (export_open(conn, name, &refusal) < 0)
+        return reply_no_export(conn, option, &refusal, "the export cannot be opened");
     return send_info(conn, option, reader);
 }

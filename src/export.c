@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -103,8 +104,8 @@ static int ask_degree(struct conn *conn, int (*callback)(void *handle), int fall
     if (*degree >= 0 && *degree <= 2)
         return 0;
     if (*degree > 2)
-        log_error("plugin %s: can_fua or can_cache returned %d, not one of the constants",
-                  plugin_get_name(), *degree);
+        nbdkit_error("plugin %s: can_fua or can_cache returned %d, not one of the constants",
+                     plugin_get_name(), *degree);
     return -1;
 }
 
@@ -116,8 +117,8 @@ static int ask_size(struct conn *conn)
     plugin_leave(conn);
 
     if (size < -1)
-        log_error("plugin %s: get_size returned %" PRId64 ", but a size cannot be negative",
-                  plugin_get_name(), size);
+        nbdkit_error("plugin %s: get_size returned %" PRId64 ", but a size cannot be negative",
+                     plugin_get_name(), size);
     conn->export.size_bytes = (uint64_t)size;
     return size < 0 ? -1 : 0;
 }
@@ -173,10 +174,10 @@ static int ask_block_size(struct conn *conn)
     const char *fault = find_block_size_fault(export);
     if (!fault)
         return 0;
-    log_error("plugin %s: block_size: %s (minimum %" PRIu32 ", preferred %" PRIu32
-              ", maximum %" PRIu32 ")",
-              plugin_get_name(), fault, export->block_minimum, export->block_preferred,
-              export->block_maximum);
+    nbdkit_error("plugin %s: block_size: %s (minimum %" PRIu32 ", preferred %" PRIu32
+                 ", maximum %" PRIu32 ")",
+                 plugin_get_name(), fault, export->block_minimum, export->block_preferred,
+                 export->block_maximum);
     return -1;
 }
 
@@ -257,14 +258,16 @@ static int call_open(struct conn *conn, const char *name)
     const char *real_name = *name ? name : export_get_default_name(conn);
 
     if (!real_name) {
-        log_error("plugin %s has no default export: the client must name one", plugin_get_name());
+        /* What the plugin has said of it is worth more to the client. */
+        (*api_log_get_text() ? log_error : nbdkit_error)(
+            "plugin %s has no default export: the client must name one", plugin_get_name());
         return -1;
     }
     conn->export.requested_name = strdup(name);
     conn->export.name = strdup(real_name);
     conn->export.lent_name = strdup(real_name);
     if (!conn->export.requested_name || !conn->export.name || !conn->export.lent_name) {
-        log_error("cannot open an export: %m");
+        nbdkit_error("cannot open an export: %m");
         return -1;
     }
     if (begin(conn) < 0)
@@ -284,16 +287,25 @@ static void forget_export(struct conn *conn)
     memset(&conn->export, 0, sizeof conn->export);
 }
 
-int export_open(struct conn *conn, const char *name)
+/* Notes what the callback that has just failed said of it. */
+static void note_refusal(struct export_refusal *refusal)
+{
+    refusal->error = plugin_take_error();
+    snprintf(refusal->text, sizeof refusal->text, "%s", api_log_get_text());
+}
+
+int export_open(struct conn *conn, const char *name, struct export_refusal *refusal)
 {
     if (conn->export.handle && strcmp(conn->export.requested_name, name) == 0)
         return 0;
     export_close(conn);
     if (call_open(conn, name) < 0) {
+        note_refusal(refusal);
         forget_export(conn);
         return -1;
     }
     if (ask_everything(conn) < 0) {
+        note_refusal(refusal);
         export_close(conn);
         return -1;
     }
@@ -356,21 +368,26 @@ const char *export_get_description(struct conn *conn)
     return description && exports_is_valid_string(description) ? description : NULL;
 }
 
-int export_list(struct conn *conn, struct nbdkit_exports *exports)
+/* Calls the plugin's `list_exports`. Returns 0 or -1. */
+static int call_list(struct conn *conn, struct nbdkit_exports *exports)
 {
     const struct nbdkit_plugin *table = plugin_get_table();
-    int result = 0;
 
-    if (table->list_exports) {
-        if (begin(conn) < 0)
-            return -1;
-        result = table->list_exports(conn->policy->is_readonly, is_tls(conn), exports);
-        plugin_leave(conn);
-    }
-    if (result < 0)
+    if (!table->list_exports)
+        return nbdkit_use_default_export(exports);
+    if (begin(conn) < 0)
         return -1;
-    if (table->list_exports && !exports_wants_default(exports))
-        return 0;
-    const char *name = export_get_default_name(conn);
+    int result = table->list_exports(conn->policy->is_readonly, is_tls(conn), exports);
+    plugin_leave(conn);
+    return result < 0 ? -1 : 0;
+}
+
+int export_list(struct conn *conn, struct nbdkit_exports *exports, struct export_refusal *refusal)
+{
+    if (call_list(conn, exports) < 0) {
+        note_refusal(refusal);
+        return -1;
+    }
+    const char *name = exports_wants_default(exports) ? export_get_default_name(conn) : NULL;
     return name ? nbdkit_add_export(exports, name, NULL) : 0;
 }

@@ -11,6 +11,7 @@
 
 #include "conn.h"
 #include "log.h"
+#include "utf8.h"
 #include "wire.h"
 
 static bool read_bytes(struct option_reader *reader, void *out, size_t length)
@@ -85,7 +86,9 @@ enum option_outcome option_reply_ack(struct conn *conn, const struct option *opt
 enum option_outcome option_reply_error(struct conn *conn, const struct option *option,
                                        uint32_t type, const char *text)
 {
-    log_debug("option %" PRIu32 " refused: %s", option->number, text);
-    return option_reply_data(conn, option, type,
-                             (struct iovec){ (char *)(uintptr_t)text, strlen(text) });
+    char message[WIRE_STRING_MAX + 1];
+    size_t length = utf8_clean(message, sizeof message, text);
+
+    log_debug("option %" PRIu32 " refused: %s", option->number, message);
+    return option_reply_data(conn, option, type, (struct iovec){ message, length });
 }

@@ -299,6 +299,70 @@ client.ending()
 EOT
 }
 
+# bats test_tags=tls
+@test "a client is told why the plugin refuses it, by the error and by the text" {
+    disk disk.sh <<'EOT'
+#!/bin/sh
+fail() { printf '%b\n' "$1" >&2; exit 1; }
+case "$1" in
+    open)
+        case "$3" in
+            denied) fail 'EACCES ask for a ticket' ;;
+            readonly) fail 'EROFS the tape is sealed' ;;
+            gone) fail 'ENOENT no such tape' ;;
+            closing) fail 'ESHUTDOWN closing time' ;;
+            rude) fail 'EIO \033[31mred\302\233 \377 \342\200\256' ;;
+            long) fail "$(head -c 10000 /dev/zero | tr '\0' 'x')" ;;
+        esac
+        echo "$3" ;;
+    get_size) [ "$2" != size ] || fail 'the tape is wet'; echo 1M ;;
+    block_size) [ "$2" = block ] || exit 2; echo 3 4 5 ;;
+    can_write) [ "$2" != write ] || fail 'EPERM write protect'; exit 3 ;;
+    can_multi_conn) [ "$2" != multi ] || fail 'no idea' ;;
+    pread) head -c "$3" /dev/zero ;;
+    list_exports) fail 'EPERM the catalogue is secret' ;;
+    default_export) fail 'name a tape' ;;
+    *) exit 2 ;;
+esac
+EOT
+    serve sh "$DIR/disk.sh"
+    py <<'EOT'
+client = connect()
+client.enter()
+
+def refused(option, data, code, text):
+    try:
+        client.ask(option, data)
+    except OptionError as error:
+        same(error.code - REP_ERROR_BIT, code - REP_ERROR_BIT, "error for %r" % data)
+        assert text in error.text, "%r lacks %r" % (error.text[:400], text)
+        assert len(error.text.encode()) <= 4096 and error.text.isprintable(), error.text
+        return
+    raise AssertionError("%r is accepted" % data)
+
+for option in OPT_INFO, OPT_GO:
+    for name, code, text in (
+            ("denied", REP_ERR_POLICY, "EACCES ask for a ticket"),
+            ("readonly", REP_ERR_POLICY, "EROFS the tape is sealed"),
+            ("gone", REP_ERR_UNKNOWN, "ENOENT no such tape"),
+            ("closing", REP_ERR_SHUTDOWN, "ESHUTDOWN closing time"),
+            ("rude", REP_ERR_UNKNOWN, "red"),
+            ("long", REP_ERR_UNKNOWN, "x" * 500),
+            ("size", REP_ERR_UNKNOWN, "the tape is wet"),
+            ("block", REP_ERR_UNKNOWN, "the minimum must be a power of 2"),
+            ("write", REP_ERR_POLICY, "EPERM write protect"),
+            ("multi", REP_ERR_UNKNOWN, "no idea"),
+            ("", REP_ERR_UNKNOWN, "name a tape")):
+        refused(option, go_query(name), code, text)
+refused(OPT_LIST, b"", REP_ERR_POLICY, "EPERM the catalogue is secret")
+client.go("good")
+client.read(0, 512)
+EOT
+    [ -n "${TLS_SERVER:-}" ] || contains \
+        "$(qemu-img info "nbd+unix:///denied?socket=$SOCK" 2>&1)" "open: EACCES ask for a ticket"
+    stop
+}
+
 @test "STRUCTURED_REPLY with data is invalid and does not take effect" {
     with_memory <<'EOT'
 client = greeted()
