@@ -66,7 +66,7 @@ char *shebang_read_plugin(const char *path)
     if (is_program(word, "env"))
         do
             word = take_word(&rest);
-        while (*word == '-');
+        while (*word == '-' || strchr(word, '='));
     if (!is_program(word, "nbdkit") && !is_program(word, "nbdlab"))
         return NULL;
     rest += strspn(rest, BLANKS);

@@ -727,7 +727,7 @@ EOT
     run -0 "$NBDLAB" -v lab size=64K --run 'nbdinfo --size "$uri"'
     same "${lines[-1]}" 65536
     contains "$output" "config script=$DIR/one/nbdkit-lab-plugin"
-    sed -i '1s/.*/#!\/usr\/bin\/env -S nbdlab python/' "$DIR/one/nbdkit-lab-plugin"
+    sed -i '1s/.*/#!\/usr\/bin\/env -S X=y nbdlab python/' "$DIR/one/nbdkit-lab-plugin"
     run -0 "$NBDLAB" lab --dump-plugin
     contains "$output" "/nbdkit-python-plugin.so"
     # The same by its path; a shared object of the name counts before a script.
