@@ -11,10 +11,10 @@
 
 #include "cleanup.h"
 #include "clock.h"
+#include "progress.h"
 #include "transport.h"
 
 enum {
-    SLOW_CLIENT_MS = 5000,
     LOOK_EACH_MS = 500,
     SHARES = 4,
 };
@@ -89,26 +89,14 @@ static bool take_now(struct budget_account *account, uint64_t bytes)
     return true;
 }
 
-/* Has the server waited for the client all the time since it was first seen to? */
-static bool is_stuck(struct budget_progress *progress, int64_t now_ms)
-{
-    unsigned turn = atomic_load(&progress->turn);
-
-    if (turn % 2 == 1 && turn == progress->seen_turn)
-        return now_ms - progress->seen_at_ms >= SLOW_CLIENT_MS;
-    progress->seen_turn = turn;
-    progress->seen_at_ms = now_ms;
-    return false;
-}
-
 /* Drops the clients that hold memory and do nothing for getting rid of it. */
 static void drop_stuck(void)
 {
     int64_t now_ms = clock_read_ms();
 
     for (struct budget_account *account = budget.accounts; account; account = account->next) {
-        bool is_sending_stuck = is_stuck(&account->sending, now_ms);
-        bool is_receiving_stuck = is_stuck(&account->receiving, now_ms);
+        bool is_sending_stuck = progress_is_stuck(&account->sending, now_ms);
+        bool is_receiving_stuck = progress_is_stuck(&account->receiving, now_ms);
         if (!is_sending_stuck && !is_receiving_stuck)
             continue;
         if (atomic_load(&account->held) == 0 || atomic_load(&account->is_abandoned))
@@ -224,14 +212,4 @@ void budget_abandon(struct budget_account *account)
 bool budget_was_dropped(struct budget_account *account)
 {
     return atomic_load(&account->is_dropped);
-}
-
-void budget_begin_turn(struct budget_progress *progress)
-{
-    atomic_fetch_add(&progress->turn, 1);
-}
-
-void budget_end_turn(struct budget_progress *progress)
-{
-    atomic_fetch_add(&progress->turn, 1);
 }

@@ -13,14 +13,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-struct transport;
+#include "progress.h"
 
-/* Does the client do its part of an exchange? */
-struct budget_progress {
-    _Atomic unsigned turn; /* odd while the server waits for the client */
-    unsigned seen_turn;    /* when somebody last looked; under the budget's lock */
-    int64_t seen_at_ms;
-};
+struct transport;
 
 /* A connection's part; the members are budget.c's. */
 struct budget_account {
@@ -28,8 +23,8 @@ struct budget_account {
     _Atomic bool is_abandoned;
     _Atomic bool is_dropped;
     struct transport *transport;
-    struct budget_progress sending;
-    struct budget_progress receiving;
+    struct progress sending;     /* turns of a few MiB; seen under the budget's lock */
+    struct progress receiving;   /* the same */
     struct budget_account *next; /* under the budget's lock */
     struct budget_account **link;
 };
@@ -58,9 +53,5 @@ void budget_abandon(struct budget_account *account);
 
 /* Was the stream ended because its client holds memory that others wait for? Any thread. */
 bool budget_was_dropped(struct budget_account *account);
-
-/* Brackets around an exchange of no more than a few MiB with the client. One thread at a time. */
-void budget_begin_turn(struct budget_progress *progress);
-void budget_end_turn(struct budget_progress *progress);
 
 #endif

@@ -11,6 +11,7 @@
 
 #include "cleanup.h"
 #include "log.h"
+#include "progress.h"
 #include "quit.h"
 #include "transport.h"
 
@@ -122,9 +123,9 @@ static int send_slices(struct conn *conn, struct iovec *vectors, int count)
     while (count > 0 && result == 0) {
         int slice = count_slice(vectors, count);
         struct iovec part = { vectors->iov_base, CONN_SLICE_BYTES };
-        budget_begin_turn(&conn->memory.sending);
+        progress_begin_turn(&conn->memory.sending);
         result = transport_send(conn->transport, slice ? vectors : &part, slice ? slice : 1);
-        budget_end_turn(&conn->memory.sending);
+        progress_end_turn(&conn->memory.sending);
         vectors += slice;
         count -= slice;
         if (slice == 0) {
@@ -166,10 +167,10 @@ int conn_receive(struct conn *conn, void *buffer, size_t length)
 
     for (size_t done = 0; done < length && got > 0; done += CONN_SLICE_BYTES) {
         size_t left = length - done;
-        budget_begin_turn(&conn->memory.receiving);
+        progress_begin_turn(&conn->memory.receiving);
         got = transport_recv(conn->transport, (char *)buffer + done,
                              left < CONN_SLICE_BYTES ? left : CONN_SLICE_BYTES);
-        budget_end_turn(&conn->memory.receiving);
+        progress_end_turn(&conn->memory.receiving);
     }
     if (got <= 0)
         report_dropped(conn, "send its data");

@@ -38,7 +38,7 @@ static const char options[] =
     "  -s, --single                 serve one client on standard input and output\n"
     "      --swap                   lock the server in memory, for swap space\n"
     "  -t, --threads=N              requests in work at once per client [16]\n"
-    "      --timeout=TIME           drop clients whose handshake takes longer\n"
+    "      --timeout=TIME           time for a handshake, 0 for no limit [10]\n"
     "      --tls=off|on|require     refuse, offer or insist on encryption\n"
     "      --tls-certificates=DIR   the folder of the X.509 certificates\n"
     "      --tls-priority=STRING    which ciphers and versions, for GnuTLS\n"

@@ -19,6 +19,7 @@
 enum { PORT_DEFAULT = 10809 }; /* IANA's for NBD */
 enum { THREADS_DEFAULT = 16 };
 enum { CONNECTIONS_DEFAULT = 1024 };
+enum { TIMEOUT_DEFAULT = 10 }; /* seconds */
 #define IN_FLIGHT_DEFAULT_BYTES (UINT64_C(1024) * 1024 * 1024)
 
 static int set_ipv4_only(struct options *options, const char *value)
@@ -356,6 +357,7 @@ int options_parse(int argc, char **argv, struct options *options)
         .policy = {
             .handshake_flags = NBD_FLAG_FIXED_NEWSTYLE | NBD_FLAG_NO_ZEROES,
             .threads = THREADS_DEFAULT,
+            .timeout_ms = TIMEOUT_DEFAULT * 1000,
             .connections_max = CONNECTIONS_DEFAULT,
             .in_flight_max_bytes = IN_FLIGHT_DEFAULT_BYTES,
             .tls = TLS_DEFAULT,

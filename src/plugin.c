@@ -24,6 +24,7 @@
 #define NBDKIT_API_VERSION 2
 #include "nbdkit-plugin.h"
 #include "policy.h"
+#include "transport.h"
 
 /* Everything about the one plugin; written at start-up, constant while serving. */
 static struct {
@@ -324,6 +325,7 @@ void plugin_enter(struct conn *conn)
 {
     pthread_mutex_t *lock = get_model_lock(conn);
 
+    transport_pause_deadline(conn->transport);
     if (lock)
         pthread_mutex_lock(lock);
     api_set_error(0);
@@ -337,6 +339,7 @@ void plugin_leave(struct conn *conn)
 
     if (lock)
         pthread_mutex_unlock(lock);
+    transport_resume_deadline(conn->transport);
 }
 
 int plugin_take_error(void)

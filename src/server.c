@@ -21,6 +21,7 @@
 
 #include "budget.h"
 #include "cleanup.h"
+#include "clock.h"
 #include "conn.h"
 #include "listen.h"
 #include "log.h"
@@ -29,6 +30,7 @@
 #include "notify.h"
 #include "plugin.h"
 #include "policy.h"
+#include "progress.h"
 #include "quit.h"
 #include "session.h"
 #include "signals.h"
@@ -37,6 +39,9 @@
 
 /* How long to leave clients waiting when the machine is out of descriptors or memory. */
 enum { ACCEPT_PAUSE_MS = 500 };
+
+/* How often to look for clients that keep their places for nothing, while others wait for one. */
+enum { WAIT_LOOK_MS = 500 };
 
 struct client {
     struct client *next;
@@ -53,6 +58,7 @@ static struct {
     int ended_fd;           /* eventfd, raised when a session is over */
     bool is_paused;         /* the same: accept(2) failed, wait a moment */
     bool is_wait_told;      /* the same: it was logged that clients have to wait */
+    bool is_wait_seen;      /* the same: there is no place, and somebody waits for one */
 } server = { .lock = PTHREAD_MUTEX_INITIALIZER, .ended_fd = -1 };
 
 static void *run_client(void *argument)
@@ -177,41 +183,85 @@ static void accept_client(const struct server_config *config, unsigned listener)
     server.is_paused = true;
 }
 
-static bool is_full(const struct server_config *config)
-{
-    return server.live_count >= config->policy->connections_max;
-}
-
 /* A plugin that allows one connection at a time gets the next when this one is gone. */
-static bool is_accepting(const struct server_config *config)
+static bool is_full(const struct server_config *config)
 {
     bool is_one_only = plugin_get_thread_model() == NBDKIT_THREAD_MODEL_SERIALIZE_CONNECTIONS;
 
-    return !server.is_paused && !is_full(config) && !(is_one_only && server.live_count > 0);
+    return server.live_count >= (is_one_only ? 1 : config->policy->connections_max);
 }
 
 enum { STOP, ENDED, COMMAND, FIRST_LISTENER };
 
-/* How many listeners to poll, and for how long to wait. */
+/*
+ * How many listeners to poll, and for how long to wait. While somebody waits for a place, poll(2)
+ * would return at once: the next look is a little later.
+ */
 static unsigned choose_listeners(const struct server_config *config, int *timeout_ms)
 {
-    bool accepts = is_accepting(config);
-
+    *timeout_ms = -1;
+    if (server.is_paused)
+        *timeout_ms = ACCEPT_PAUSE_MS;
+    else if (is_full(config) && server.is_wait_seen)
+        *timeout_ms = WAIT_LOOK_MS;
+    if (*timeout_ms >= 0)
+        return 0;
     /* With room again, one look tells whether somebody still waits. */
-    *timeout_ms = server.is_paused ? ACCEPT_PAUSE_MS : accepts && server.is_wait_told ? 0 : -1;
-    return accepts || (is_full(config) && !server.is_wait_told) ? config->sockets->count : 0;
+    if (!is_full(config) && server.is_wait_told)
+        *timeout_ms = 0;
+    return config->sockets->count;
 }
 
 /* A client waits there. */
 static void welcome(const struct server_config *config, unsigned listener)
 {
-    if (is_accepting(config)) {
+    if (!is_full(config)) {
         accept_client(config, listener);
-    } else if (is_full(config) && !server.is_wait_told) {
-        server.is_wait_told = true;
-        log_warning("--connections=%u: as many clients are connected, further ones have to wait",
-                    config->policy->connections_max);
+        return;
     }
+    server.is_wait_seen = true;
+    if (server.is_wait_told || server.live_count < config->policy->connections_max)
+        return;
+    server.is_wait_told = true;
+    log_warning("--connections=%u: as many clients are connected, further ones have to wait",
+                config->policy->connections_max);
+}
+
+/* Is there still somebody who waits for a place? */
+static bool is_awaited(const struct listen_sockets *sockets)
+{
+    struct pollfd fds[LISTEN_MAX];
+
+    for (unsigned i = 0; i < sockets->count; i++)
+        fds[i] = (struct pollfd){ .fd = sockets->fds[i], .events = POLLIN };
+    return poll(fds, sockets->count, 0) > 0;
+}
+
+/* Drops clients that began something and leave it at that. Who is idle between requests may stay.
+ */
+static void drop_stuck(void)
+{
+    int64_t now_ms = clock_read_ms();
+    LOCK_SCOPE(&server.lock);
+
+    for (struct client *client = server.clients; client; client = client->next) {
+        const char *fault =
+            client->conn ? transport_find_stuck(client->conn->transport, now_ms) : NULL;
+        if (!fault || conn_get_state(client->conn) == CONN_DEAD)
+            continue;
+        log_warning("client %u does not %s for %d seconds, and others wait for its place (see "
+                    "--connections), dropping it",
+                    client->conn->number, fault, PROGRESS_PATIENCE_MS / 1000);
+        conn_advance(client->conn, CONN_DEAD);
+    }
+}
+
+/* Time has passed since somebody was seen to wait for a place. */
+static void look_after_places(const struct server_config *config)
+{
+    server.is_wait_seen = is_full(config) && is_awaited(config->sockets);
+    if (server.is_wait_seen)
+        drop_stuck();
 }
 
 /* Waits for something to happen and handles it. Returns false when it is time to stop. */
@@ -232,6 +282,8 @@ static bool serve_event(const struct server_config *config)
     server.is_paused = false;
     if (ready < 0)
         return errno == EINTR || errno == ENOMEM;
+    if (server.is_wait_seen)
+        look_after_places(config);
     if (ready == 0 && timeout_ms == 0)
         server.is_wait_told = false;
     if (fds[STOP].revents || fds[COMMAND].revents)

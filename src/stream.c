@@ -145,7 +145,7 @@ static int get_time_left_ms(struct stream *stream)
 }
 
 /* Waits until the client takes more. Returns 0, or -1 with errno. */
-static int wait_for_room(struct stream *stream)
+static int poll_for_room(struct stream *stream)
 {
     struct pollfd fds[] = {
         { .fd = stream->out_fd, .events = POLLOUT },
@@ -163,6 +163,14 @@ static int wait_for_room(struct stream *stream)
         return -1;
     }
     return 0;
+}
+
+static int wait_for_room(struct stream *stream)
+{
+    progress_begin_turn(&stream->sending);
+    int result = poll_for_room(stream);
+    progress_end_turn(&stream->sending);
+    return result;
 }
 
 /* Drops the first `sent` bytes of the vectors; returns how many vectors are done. */
@@ -229,4 +237,16 @@ void stream_send_now(struct stream *stream, struct iovec *vectors, int count)
 void stream_set_deadline(struct stream *stream, unsigned timeout_ms)
 {
     stream->deadline_ms = clock_read_ms() + timeout_ms;
+}
+
+void stream_pause_deadline(struct stream *stream)
+{
+    if (stream->deadline_ms != 0)
+        stream->paused_at_ms = clock_read_ms();
+}
+
+void stream_resume_deadline(struct stream *stream)
+{
+    if (stream->deadline_ms != 0)
+        stream->deadline_ms += clock_read_ms() - stream->paused_at_ms;
 }

@@ -13,6 +13,7 @@
 #include <sys/uio.h>
 
 #include "linger.h"
+#include "progress.h"
 
 struct tls;
 
@@ -28,7 +29,10 @@ struct stream {
     int all_wake_fd;
     int64_t give_up_at_ms; /* CLOCK_MONOTONIC; 0 until the server is seen to stop; the writer's */
     int64_t deadline_ms;   /* CLOCK_MONOTONIC; 0: none; the session's thread writes it */
-    int idle_ms;           /* a client that says nothing for so long is idle; 0: it never is */
+    int64_t paused_at_ms;  /* CLOCK_MONOTONIC; the same */
+    struct progress receiving; /* turns begin where a byte of a message is missing */
+    struct progress sending;   /* turns begin where the client takes no more */
+    int idle_ms;               /* a client that says nothing for so long is idle; 0: it never is */
 };
 
 /*
@@ -58,6 +62,10 @@ int stream_flush(struct stream *stream);
 
 /* From now on there are `timeout_ms` left. */
 void stream_set_deadline(struct stream *stream, unsigned timeout_ms);
+
+/* No time passes between them. Nothing happens where there is no deadline. */
+void stream_pause_deadline(struct stream *stream);
+void stream_resume_deadline(struct stream *stream);
 
 /* For poll(2): the milliseconds that are left, or -1 without a deadline. */
 int stream_get_patience_ms(const struct stream *stream);

@@ -82,9 +82,11 @@ static ssize_t read_on(struct stream *stream, void *buffer, size_t length)
 {
     ssize_t got;
 
+    progress_begin_turn(&stream->receiving);
     do
         got = stream_read(stream, buffer, length);
     while (got < 0 && errno == EAGAIN);
+    progress_end_turn(&stream->receiving);
     return got;
 }
 
@@ -92,9 +94,11 @@ static ssize_t read_rest(struct stream *stream, void *buffer, size_t length)
 {
     ssize_t got;
 
+    progress_begin_turn(&stream->receiving);
     do
         got = stream_read_rest(stream, buffer, length);
     while (got < 0 && errno == EAGAIN);
+    progress_end_turn(&stream->receiving);
     return got;
 }
 
@@ -247,7 +251,9 @@ static int shake_hands(struct transport *transport)
             tls_flush(transport->stream.tls); /* an alert, if there is room for it */
         if (!is_waiting || result < 0)
             return result;
+        progress_begin_turn(&transport->stream.receiving);
         ready = stream_wait_for_input(&transport->stream);
+        progress_end_turn(&transport->stream.receiving);
     }
     return -1;
 }
@@ -325,6 +331,27 @@ bool transport_clear_deadline(struct transport *transport)
 
     transport->stream.deadline_ms = 0;
     return is_missed;
+}
+
+void transport_pause_deadline(struct transport *transport)
+{
+    stream_pause_deadline(&transport->stream);
+}
+
+void transport_resume_deadline(struct transport *transport)
+{
+    stream_resume_deadline(&transport->stream);
+}
+
+const char *transport_find_stuck(struct transport *transport, int64_t now_ms)
+{
+    struct stream *stream = &transport->stream;
+
+    bool is_receiving_stuck = progress_is_stuck(&stream->receiving, now_ms);
+    bool is_sending_stuck = progress_is_stuck(&stream->sending, now_ms);
+    return is_sending_stuck     ? "take its replies"
+           : is_receiving_stuck ? "send the rest of what it began"
+                                : NULL;
 }
 
 bool transport_is_hung_up(const struct transport *transport)

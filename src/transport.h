@@ -98,6 +98,16 @@ void transport_end(struct transport *transport);
 void transport_set_deadline(struct transport *transport, unsigned timeout_ms);
 bool transport_clear_deadline(struct transport *transport);
 
+/* No time of the deadline passes between the two, should there be one. The session's thread. */
+void transport_pause_deadline(struct transport *transport);
+void transport_resume_deadline(struct transport *transport);
+
+/*
+ * What the client has left undone for PROGRESS_PATIENCE_MS or longer while the server waited for it
+ * in the middle of something, half a sentence; or NULL. The thread of the server that looks.
+ */
+const char *transport_find_stuck(struct transport *transport, int64_t now_ms);
+
 /* Has the client closed its end, whatever is still to be read? Any thread. */
 bool transport_is_hung_up(const struct transport *transport);
 

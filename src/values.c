@@ -135,8 +135,9 @@ int values_read_timeout(const char *value, void *member)
 
     if (nbdkit_parse_delay("--timeout", value, &sec, &nsec) < 0)
         return -1;
-    if (sec > INT_MAX / 1000 - 1 || (sec == 0 && nsec == 0)) {
-        log_error("--timeout: %s is not a time from 1ns to %d seconds", value, INT_MAX / 1000 - 1);
+    if (sec > INT_MAX / 1000 - 1) {
+        log_error("--timeout: %s is longer than %d seconds; 0 is no limit", value,
+                  INT_MAX / 1000 - 1);
         return -1;
     }
     /* Rounded up: a poll(2) of 0 ms would not wait at all. */

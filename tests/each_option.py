@@ -421,7 +421,7 @@ def threads(words):
         return is_waiting
 
 
-@option("--timeout", "--time-out", value="0.2", bad=["", "x", "-1", "0", "1h", "99999999999"])
+@option("--timeout", "--time-out", value="0.2", bad=["", "x", "-1", "1h", "99999999999"])
 def timeout(words):
     with Started(*words) as server:
         client = connect(server.sock)

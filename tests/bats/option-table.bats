@@ -53,11 +53,12 @@ EOT
     { echo "$PRELUDE"; cat; } <<'EOT' | py
 wanted = {name: default[1:-1] for _, _, name, _, effect in help_rows()
           for default in re.findall(r"\[.*\]$", effect)}
-same(len(wanted), 4, "defaults in --help")
+same(len(wanted), 5, "defaults in --help")
 same({name: default for names, _, default, _ in manual() for name in names if name in wanted},
      wanted, "defaults in the manual")
 code = read("src/options.c")
-for name, default in [("PORT", "port"), ("THREADS", "threads"), ("CONNECTIONS", "connections")]:
+for name, default in [("PORT", "port"), ("THREADS", "threads"), ("CONNECTIONS", "connections"),
+                      ("TIMEOUT", "timeout")]:
     same(re.search(name + r"_DEFAULT = (\d+)", code)[1], wanted["--" + default], default)
 assert re.search(r"IN_FLIGHT_DEFAULT_BYTES \(UINT64_C\(1024\) \* 1024 \* 1024\)", code), "1G"
 EOT

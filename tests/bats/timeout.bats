@@ -3,6 +3,7 @@
 #
 # --timeout: a client has so long for its whole handshake, whatever it does or leaves undone; one
 # that ends it in time is never hit later, others are served meanwhile, and the log stays empty.
+# And --connections: whoever waits for a place gets one of those that are held for nothing.
 
 load common
 
@@ -130,8 +131,95 @@ EOT
     lacks "error:"
 }
 
+@test "the time that the plugin takes is not the client's" {
+    serve --timeout=0.5 eval get_size='echo 1M' pread='head -c $3 /dev/zero' \
+        list_exports='sleep 0.7; echo a' open='sleep 0.7'
+    py <<'EOT'
+client = connect()
+client.greet()
+client.ask(OPT_LIST)
+client.inform(OPT_INFO)
+client.go("")
+client.read(0, 512)
+client.disconnect()
+EOT
+    stop
+    same "$(messages)" ""
+}
+
+@test "at --connections, who began something and leaves it at that makes room; the handshake has 10 s" {
+    py <<'EOT'
+SIZE = 1 << 16
+memory = ["memory", "64M"]
+one_only = ["eval", "thread_model=echo serialize_connections", "get_size=echo 1M", "pread=head -c $3"]
+
+def half_header(sock):
+    client = ready(sock)
+    client.send(struct.pack(">I", REQUEST_MAGIC))
+    return client
+
+def half_payload(sock):
+    client = ready(sock)
+    client.send_request(CMD_WRITE, 0, SIZE)
+    client.send(bytes(100))
+    return client
+
+def deaf(sock):
+    client = ready(sock, structured=False)
+    for _ in range(40):
+        client.send_request(CMD_READ, 0, 1 << 20)
+    return client
+
+def halfway(sock):
+    client = connect(sock)
+    client.greet()
+    client.send(b"IHAVE")
+    return client
+
+with Server("--connections=6", "--timeout=0", *memory).start() as full, \
+        Server("--connections=1", *memory).start() as quiet, \
+        Server(*one_only).start() as single, Server(*memory).start() as default:
+    start = time.monotonic()
+    silent = connect(default.sock)
+    silent.greet(client_flags=None)
+    patient = half_payload(quiet.sock)
+    stuck = [half_header(full.sock), half_payload(full.sock), deaf(full.sock), halfway(full.sock),
+             half_header(single.sock)]
+    idle, slow = ready(full.sock), half_payload(full.sock)
+    waiting = [connect(server.sock) for server in [full] * 4 + [single]]
+    sent = 100
+    while time.monotonic() < start + BOUND_S and not all(one.is_readable() for one in waiting):
+        slow.send(bytes(1))
+        sent += 1
+        select.select([], [], [], 0.2)
+    took_s = time.monotonic() - start
+    assert 4.9 < took_s, "somebody was dropped after %.1f s" % took_s
+    for client in stuck[:2] + stuck[3:]:
+        client.ending()
+    for client in waiting:
+        client.greet()
+        client.go("")
+    idle.read(0, 512)
+    slow.send(bytes(SIZE - sent))
+    same(slow.reply().error, 0, "what a slow client's write says")
+    said = [line.partition(" warning: client ")[2].partition(" for 5 seconds, and others")[0]
+            for line in full.log.splitlines() if "others wait for its place" in line]
+    same(sorted(said), ["1 does not send the rest of what it began",
+                        "2 does not send the rest of what it began",
+                        "3 does not take its replies", "4 does not send the rest of what it began"])
+    assert "client 1 does not send the rest" in single.log, single.log
+    # Nobody waits for its place.
+    patient.send(bytes(SIZE - 100))
+    same(patient.reply().error, 0, "what the write of a client that rested says")
+    silent.ending()
+    took_s = time.monotonic() - start
+    assert 9.9 < took_s < 11 + SLOWER, "the default took %.1f s" % took_s
+    same(default.log.count("timeout"), 0)
+EOT
+}
+
 @test "times that are none" {
-    for time in 0 -1 soon "" 1h 99999999999; do
+    for time in -1 soon "" 1h 99999999999; do
         run -1 "$NBDLAB" -f -U "$SOCK" --timeout="$time" memory 1M
         case $output in *--timeout*) ;; *) echo "$time: $output"; return 1 ;; esac
     done
