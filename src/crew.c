@@ -13,6 +13,7 @@
 
 #include "cleanup.h"
 #include "conn.h"
+#include "crash.h"
 #include "log.h"
 #include "outbox.h"
 #include "transport.h"
@@ -67,10 +68,13 @@ static void *run_worker(void *argument)
     struct slot *slot = argument;
     struct crew *crew = slot->crew;
     struct member member;
+    char signal_stack[CRASH_STACK_BYTES];
 
+    crash_use_stack(signal_stack);
     init_member(&member, crew, false);
     crew->serve(&member);
     end_member(&member);
+    crash_forget_stack(signal_stack);
     LOCK_SCOPE(&crew->lock);
     slot->state = SLOT_ENDED;
     crew->thread_count--;

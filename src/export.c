@@ -113,7 +113,7 @@ static int ask_size(struct conn *conn)
 {
     if (begin(conn) < 0)
         return -1;
-    int64_t size = plugin_get_table()->get_size(conn->export.handle);
+    int64_t size = PLUGIN_CALL(get_size)(conn->export.handle);
     plugin_leave(conn);
 
     if (size < -1)
@@ -164,8 +164,8 @@ static int ask_block_size(struct conn *conn)
         return 0;
     if (begin(conn) < 0)
         return -1;
-    int result = table->block_size(export->handle, &export->block_minimum, &export->block_preferred,
-                                   &export->block_maximum);
+    int result = PLUGIN_CALL(block_size)(export->handle, &export->block_minimum,
+                                         &export->block_preferred, &export->block_maximum);
     plugin_leave(conn);
     if (result < 0)
         return -1;
@@ -239,7 +239,7 @@ const char *export_get_default_name(struct conn *conn)
         return conn->default_name;
     if (begin(conn) < 0)
         return NULL;
-    const char *name = table->default_export(conn->policy->is_readonly, is_tls(conn));
+    const char *name = PLUGIN_CALL(default_export)(conn->policy->is_readonly, is_tls(conn));
     plugin_leave(conn);
     if (name && exports_is_valid_string(name))
         conn->default_name = strdup(name);
@@ -272,7 +272,7 @@ static int call_open(struct conn *conn, const char *name)
     }
     if (begin(conn) < 0)
         return -1;
-    conn->export.handle = plugin_get_table()->open(conn->policy->is_readonly);
+    conn->export.handle = PLUGIN_CALL(open)(conn->policy->is_readonly);
     plugin_leave(conn);
     DEBUG_LOG(DEBUG_CONTROLPATH, "open export %s: %s", log_quote(quoted, conn->export.name),
               conn->export.handle ? "ok" : "failed");
@@ -321,7 +321,7 @@ void export_close(struct conn *conn)
     DEBUG_LOG(DEBUG_CONTROLPATH, "close");
     if (table->close) {
         plugin_enter(conn);
-        table->close(conn->export.handle);
+        PLUGIN_CALL(close)(conn->export.handle);
         plugin_leave(conn);
     }
     forget_export(conn);
@@ -363,7 +363,7 @@ const char *export_get_description(struct conn *conn)
 
     if (!table->export_description || begin(conn) < 0)
         return NULL;
-    const char *description = table->export_description(conn->export.handle);
+    const char *description = PLUGIN_CALL(export_description)(conn->export.handle);
     plugin_leave(conn);
     return description && exports_is_valid_string(description) ? description : NULL;
 }
@@ -377,7 +377,7 @@ static int call_list(struct conn *conn, struct nbdkit_exports *exports)
         return nbdkit_use_default_export(exports);
     if (begin(conn) < 0)
         return -1;
-    int result = table->list_exports(conn->policy->is_readonly, is_tls(conn), exports);
+    int result = PLUGIN_CALL(list_exports)(conn->policy->is_readonly, is_tls(conn), exports);
     plugin_leave(conn);
     return result < 0 ? -1 : 0;
 }

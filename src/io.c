@@ -73,13 +73,13 @@ static int finish_write(struct conn *conn, int error, bool is_fua)
 {
     if (error || !is_fua || conn->export.can_fua != NBDKIT_FUA_EMULATE)
         return error;
-    return to_error(plugin_get_table()->flush(conn->export.handle, 0));
+    return to_error(PLUGIN_CALL(flush)(conn->export.handle, 0));
 }
 
 static int call_pread(struct conn *conn, struct io_range range, void *buffer)
 {
-    return to_error(plugin_get_table()->pread(conn->export.handle, buffer, (uint32_t)range.count,
-                                              range.offset, 0));
+    return to_error(
+        PLUGIN_CALL(pread)(conn->export.handle, buffer, (uint32_t)range.count, range.offset, 0));
 }
 
 int io_read(struct conn *conn, struct io_range range, void *buffer)
@@ -101,9 +101,9 @@ static int call_extents(struct conn *conn, struct io_range range, bool is_one,
 
     if (range.count > UINT32_MAX)
         range.count = EXTENTS_PIECE_BYTES;
-    int error = to_error(plugin_get_table()->extents(conn->export.handle, (uint32_t)range.count,
-                                                     range.offset, is_one ? NBDKIT_FLAG_REQ_ONE : 0,
-                                                     extents));
+    int error =
+        to_error(PLUGIN_CALL(extents)(conn->export.handle, (uint32_t)range.count, range.offset,
+                                      is_one ? NBDKIT_FLAG_REQ_ONE : 0, extents));
 
     if (error)
         return error;
@@ -153,16 +153,15 @@ int io_read_sparse(struct conn *conn, struct io_range range, char *buffer,
 int io_write(struct conn *conn, struct io_range range, const void *buffer, bool is_fua)
 {
     PLUGIN_SCOPE(conn);
-    int error =
-        to_error(plugin_get_table()->pwrite(conn->export.handle, buffer, (uint32_t)range.count,
-                                            range.offset, native_fua(conn, is_fua)));
+    int error = to_error(PLUGIN_CALL(pwrite)(conn->export.handle, buffer, (uint32_t)range.count,
+                                             range.offset, native_fua(conn, is_fua)));
     return finish_write(conn, error, is_fua);
 }
 
 int io_flush(struct conn *conn)
 {
     PLUGIN_SCOPE(conn);
-    return to_error(plugin_get_table()->flush(conn->export.handle, 0));
+    return to_error(PLUGIN_CALL(flush)(conn->export.handle, 0));
 }
 
 /* What the plugin lacks is done in steps of at most so many bytes. */
@@ -218,8 +217,8 @@ static int do_pieces(struct conn *conn, struct io_range range, struct io_zero_fl
 
 static int trim_piece(struct conn *conn, struct io_range piece, struct io_zero_flags flags)
 {
-    return to_error(plugin_get_table()->trim(conn->export.handle, (uint32_t)piece.count,
-                                             piece.offset, native_fua(conn, flags.is_fua)));
+    return to_error(PLUGIN_CALL(trim)(conn->export.handle, (uint32_t)piece.count, piece.offset,
+                                      native_fua(conn, flags.is_fua)));
 }
 
 int io_trim(struct conn *conn, struct io_range range, bool is_fua)
@@ -238,8 +237,8 @@ static int next_turn(struct conn *conn)
 static int write_step(struct conn *conn, struct io_range step, void *zeroes, bool is_fua)
 {
     memset(zeroes, 0, step.count);
-    return to_error(plugin_get_table()->pwrite(conn->export.handle, zeroes, (uint32_t)step.count,
-                                               step.offset, native_fua(conn, is_fua)));
+    return to_error(PLUGIN_CALL(pwrite)(conn->export.handle, zeroes, (uint32_t)step.count,
+                                        step.offset, native_fua(conn, is_fua)));
 }
 
 static int write_zeroes(struct conn *conn, struct io_range range, bool is_fua)
@@ -271,8 +270,8 @@ static int call_zero(struct conn *conn, struct io_range range, struct io_zero_fl
         plugin_flags |= NBDKIT_FLAG_MAY_TRIM;
     if (flags.is_fast)
         plugin_flags |= NBDKIT_FLAG_FAST_ZERO;
-    return to_error(plugin_get_table()->zero(conn->export.handle, (uint32_t)range.count,
-                                             range.offset, plugin_flags));
+    return to_error(
+        PLUGIN_CALL(zero)(conn->export.handle, (uint32_t)range.count, range.offset, plugin_flags));
 }
 
 static int zero_piece(struct conn *conn, struct io_range piece, struct io_zero_flags flags)
@@ -302,7 +301,7 @@ static int read_and_drop(struct conn *conn, struct io_range range)
     for (;;) {
         uint32_t step = io_get_cache_step(conn, range.count);
         int error =
-            to_error(plugin_get_table()->pread(conn->export.handle, buffer, step, range.offset, 0));
+            to_error(PLUGIN_CALL(pread)(conn->export.handle, buffer, step, range.offset, 0));
         range.offset += step;
         range.count -= step;
         if (!error && range.count > 0)
@@ -314,12 +313,11 @@ static int read_and_drop(struct conn *conn, struct io_range range)
 
 static int cache_piece(struct conn *conn, struct io_range piece, struct io_zero_flags flags)
 {
-    const struct nbdkit_plugin *table = plugin_get_table();
-
     (void)flags;
     if (conn->export.can_cache == NBDKIT_CACHE_EMULATE)
         return read_and_drop(conn, piece);
-    return to_error(table->cache(conn->export.handle, (uint32_t)piece.count, piece.offset, 0));
+    return to_error(
+        PLUGIN_CALL(cache)(conn->export.handle, (uint32_t)piece.count, piece.offset, 0));
 }
 
 int io_cache(struct conn *conn, struct io_range range)

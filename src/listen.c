@@ -253,3 +253,14 @@ void listen_close(struct listen_sockets *sockets)
     free(sockets->private_folder);
     sockets->unix_path = sockets->private_folder = NULL;
 }
+
+void listen_clear_away(const struct listen_sockets *sockets)
+{
+    struct stat status;
+
+    if (sockets->unix_path && lstat(sockets->unix_path, &status) == 0 &&
+        is_our_socket(sockets, &status))
+        unlink(sockets->unix_path);
+    if (sockets->private_folder)
+        rmdir(sockets->private_folder);
+}

@@ -57,4 +57,7 @@ void listen_give(const struct listen_sockets *sockets, uid_t uid, gid_t gid);
 /* Stops listening and removes the socket and the private folder. Main thread. */
 void listen_close(struct listen_sockets *sockets);
 
+/* Removes the same, in a handler of signals. */
+void listen_clear_away(const struct listen_sockets *sockets);
+
 #endif

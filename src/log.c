@@ -6,6 +6,8 @@
 #include "log.h"
 
 #include <errno.h>
+#include <paths.h>
+#include <poll.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -36,6 +38,7 @@ static _Thread_local char thread_context[64];
 static void put_to_syslog(const struct sink_message *message);
 static struct sink_message *make_report(struct sink *sink, unsigned long lost);
 
+enum { FATAL_MAX = 512 };
 enum { TO_STDERR, TO_SYSLOG, TO_FILE, DESTINATIONS };
 static struct sink sinks[DESTINATIONS] = {
     [TO_STDERR] = SINK_INITIALIZER(STDERR_FILENO, NULL, make_report),
@@ -293,6 +296,60 @@ void log_debug(const char *format, ...)
     va_start(args, format);
     log_vdebug(format, args);
     va_end(args);
+}
+
+/* Appends to a text that is cut where it does not fit. */
+static void append(char out[static FATAL_MAX], const char *text)
+{
+    size_t used = strlen(out);
+    size_t length = strnlen(text, FATAL_MAX - 1 - used);
+
+    memcpy(out + used, text, length);
+    out[used + length] = '\0';
+}
+
+static void write_at_once(int fd, const char *text)
+{
+    struct pollfd room = { .fd = fd, .events = POLLOUT };
+
+    if (poll(&room, 1, 0) == 1 && write(fd, text, strlen(text)) < 0) {
+        /* Nobody is left to tell. */
+    }
+}
+
+/* What syslog(3) sends, which may lock. */
+static void send_to_syslog(const char *text)
+{
+    const struct sockaddr_un address = { .sun_family = AF_UNIX, .sun_path = _PATH_LOG };
+    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    char message[FATAL_MAX] = "<27>"; /* LOG_DAEMON | LOG_ERR */
+
+    _Static_assert((LOG_DAEMON | LOG_ERR) == 27, "the number in the message");
+    append(message, text);
+    if (fd < 0)
+        return;
+    sendto(fd, message, strlen(message), MSG_NOSIGNAL, (const struct sockaddr *)&address,
+           sizeof address);
+    close(fd);
+}
+
+void log_fatal(const char *const *parts)
+{
+    char text[FATAL_MAX] = "";
+
+    append(text, message_name);
+    append(text, ": ");
+    append(text, thread_context);
+    append(text, *thread_context ? ": error: " : "error: ");
+    for (; *parts; parts++)
+        append(text, *parts);
+    if (has_syslog)
+        send_to_syslog(text);
+    append(text, "\n");
+    if (is_starting || has_stderr)
+        write_at_once(STDERR_FILENO, text);
+    if (has_file)
+        write_at_once(sinks[TO_FILE].fd, text);
 }
 
 const char *log_quote(char out[static LOG_QUOTED_MAX], const char *text)

@@ -62,6 +62,12 @@ void log_warning(const char *format, ...) __attribute__((__format__(__printf__, 
 void log_debug(const char *format, ...) __attribute__((__format__(__printf__, 1, 2)));
 void log_vdebug(const char *format, va_list args) __attribute__((__format__(__printf__, 1, 0)));
 
+/*
+ * An error of these parts, the last of which is NULL, from a handler of a fatal signal: nothing is
+ * allocated or locked, and what cannot be written at once is not written. The end of the process.
+ */
+void log_fatal(const char *const *parts);
+
 enum { LOG_QUOTED_MAX = 256 };
 
 /*

@@ -9,6 +9,7 @@
 #include "api.h"
 #include "background.h"
 #include "cleanup.h"
+#include "crash.h"
 #include "debug_flags.h"
 #include "descriptor.h"
 #include "endpoint.h"
@@ -28,6 +29,16 @@
 #include "server.h"
 #include "setup.h"
 #include "signals.h"
+
+static const struct listen_sockets *listening; /* NULL: nothing yet */
+
+static void clear_away(void)
+{
+    run_clear_away();
+    if (listening)
+        listen_clear_away(listening);
+    pidfile_clear_away();
+}
 
 /* Starts the --run command, if there is one. Returns 0 or -1. */
 static int run_command(const struct options *options, struct server_config *config)
@@ -66,6 +77,7 @@ static int get_ready(const struct options *options, const struct server_config *
         return -1;
     if (leave_root(options, config, pid_file) < 0 || plugin_start() < 0)
         return -1;
+    crash_handle_again();
     if (pid_file && !privileges_are_chosen() && pidfile_write(pid_file) < 0)
         return -1;
     notify_ready();
@@ -86,9 +98,12 @@ static int start_serving(const struct options *options, struct server_config *co
         return -1;
     if (!options->is_foreground && background_enter() < 0)
         return -1;
+    crash_handle_again();
+    listening = config->sockets;
     signals_keep();
     if (get_ready(options, config, pid_file) == 0)
         result = run_command(options, config) < 0 ? -1 : server_run(config);
+    listening = NULL;
     listen_close(config->sockets);
     pidfile_remove();
     return result;
@@ -152,6 +167,7 @@ int main(int argc, char **argv)
     debug_flags_use(options.debug_flags);
     api_set_name(options.name);
     signals_install();
+    crash_handle(clear_away);
     if (options.exits_with_parent && background_watch_parent() < 0)
         return EXIT_FAILURE;
     /* The command of --run gets what its caller has opened for it. */

@@ -129,6 +129,12 @@ static bool is_ours(void)
             (ours.st_dev == there.st_dev && ours.st_ino == there.st_ino));
 }
 
+void pidfile_clear_away(void)
+{
+    if (pid_file.path && is_ours())
+        unlinkat(pid_file.folder_fd, pid_file.name, 0);
+}
+
 static void close_fd(int *fd)
 {
     if (*fd >= 0)

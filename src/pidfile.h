@@ -18,4 +18,7 @@ void pidfile_give(uid_t uid, gid_t gid);
 /* Removes the file, if there is one and it still names this process. */
 void pidfile_remove(void);
 
+/* The same without a word, in a handler of signals. */
+void pidfile_clear_away(void);
+
 #endif

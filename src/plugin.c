@@ -168,7 +168,8 @@ int plugin_load(const char *path)
     debug_flags_set_in(plugin.table.name, plugin.library);
     plugin.is_loaded = true;
     if (plugin.table.load)
-        plugin.table.load();
+        CRASH_NOTE("load"), plugin.table.load();
+    CRASH_NOTE(NULL);
     return 0;
 }
 
@@ -220,7 +221,10 @@ int plugin_configure_key(const char *key, const char *value)
     DEBUG_LOG(DEBUG_CONTROLPATH, "config %s=%s", key, value);
     /* Not a literal: what is lent to a plugin may be changed in place. */
     key = nbdkit_strdup_intern(key);
-    return !key || plugin.table.config(key, value) < 0 ? -1 : 0;
+    CRASH_NOTE("config");
+    int result = key ? plugin.table.config(key, value) : -1;
+    CRASH_NOTE(NULL);
+    return result < 0 ? -1 : 0;
 }
 
 int plugin_configure(const char *parameter, bool is_first)
@@ -242,7 +246,10 @@ int plugin_configure(const char *parameter, bool is_first)
 /* A callback that fails should have said why; where it did not, say which one it was. */
 static int run_step(int (*step)(void), const char *name)
 {
-    if (!step || step() >= 0)
+    CRASH_NOTE(name);
+    int result = step ? step() : 0;
+    CRASH_NOTE(NULL);
+    if (result >= 0)
         return 0;
     log_debug("%s: %s failed", plugin.table.name, name);
     return -1;
@@ -257,7 +264,9 @@ int plugin_settle_thread_model(void)
 {
     if (!plugin.table.thread_model)
         return 0;
+    CRASH_NOTE("thread_model");
     int model = plugin.table.thread_model();
+    CRASH_NOTE(NULL);
     if (model < 0)
         return -1;
     if (model < plugin.thread_model)
@@ -289,9 +298,10 @@ const char *plugin_get_thread_model_name(int model)
 void plugin_unload(void)
 {
     if (plugin.is_started && plugin.table.cleanup)
-        plugin.table.cleanup();
+        CRASH_NOTE("cleanup"), plugin.table.cleanup();
     if (plugin.is_loaded && plugin.table.unload)
-        plugin.table.unload();
+        CRASH_NOTE("unload"), plugin.table.unload();
+    CRASH_NOTE(NULL);
     if (plugin.library)
         dlclose(plugin.library);
     free(plugin.path);
@@ -304,7 +314,7 @@ int plugin_preconnect(struct conn *conn)
 
     plugin_enter(conn);
     if (plugin.table.preconnect && conn_get_state(conn) < CONN_CLOSING)
-        result = plugin.table.preconnect(conn->policy->is_readonly);
+        result = PLUGIN_CALL(preconnect)(conn->policy->is_readonly);
     plugin_leave(conn);
     return result < 0 ? -1 : 0;
 }
@@ -337,6 +347,7 @@ void plugin_leave(struct conn *conn)
 {
     pthread_mutex_t *lock = get_model_lock(conn);
 
+    CRASH_NOTE(NULL);
     if (lock)
         pthread_mutex_unlock(lock);
     transport_resume_deadline(conn->transport);

@@ -9,6 +9,8 @@
 
 #include <stdbool.h>
 
+#include "crash.h"
+
 struct conn;
 struct nbdkit_plugin;
 
@@ -51,6 +53,9 @@ void plugin_unload(void);
 
 /* Before the first connection's callback: may the client come in? Returns 0 or -1. */
 int plugin_preconnect(struct conn *conn);
+
+/* Calls a callback, between plugin_enter() and plugin_leave(): PLUGIN_CALL(pread)(handle, ...). */
+#define PLUGIN_CALL(callback) (CRASH_NOTE(#callback), plugin_get_table()->callback)
 
 /*
  * Brackets around every callback of a connection: take and give back the lock

@@ -225,3 +225,27 @@ int run_wait(void)
     command_pid = command_fd = -1;
     return get_exit_status(status);
 }
+
+/* Returns whether the command has ended, in a second. */
+static bool wait_a_second(void)
+{
+    const struct timespec pause = { .tv_nsec = 10 * 1000 * 1000 };
+
+    for (int i = 0; i < 100; i++) {
+        if (waitpid(command_pid, NULL, WNOHANG) != 0)
+            return true;
+        nanosleep(&pause, NULL);
+    }
+    return false;
+}
+
+void run_clear_away(void)
+{
+    if (command_pid < 0)
+        return;
+    pass_on(SIGTERM);
+    if (wait_a_second())
+        return;
+    pass_on(SIGKILL);
+    wait_a_second();
+}

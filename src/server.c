@@ -23,6 +23,7 @@
 #include "cleanup.h"
 #include "clock.h"
 #include "conn.h"
+#include "crash.h"
 #include "listen.h"
 #include "log.h"
 #define NBDKIT_API_VERSION 2
@@ -61,9 +62,8 @@ static struct {
     bool is_wait_seen;      /* the same: there is no place, and somebody waits for one */
 } server = { .lock = PTHREAD_MUTEX_INITIALIZER, .ended_fd = -1 };
 
-static void *run_client(void *argument)
+static void run_client(struct client *client)
 {
-    struct client *client = argument;
     struct conn *conn = client->conn;
     uint64_t one = 1;
 
@@ -75,6 +75,15 @@ static void *run_client(void *argument)
     if (write(server.ended_fd, &one, sizeof one) < 0) {
         /* EAGAIN: it is raised already. */
     }
+}
+
+static void *run_thread(void *client)
+{
+    char signal_stack[CRASH_STACK_BYTES];
+
+    crash_use_stack(signal_stack);
+    run_client(client);
+    crash_forget_stack(signal_stack);
     return NULL;
 }
 
@@ -111,7 +120,7 @@ static int serve_client(const struct server_config *config, int in_fd, int out_f
     }
     pthread_mutex_lock(&server.lock);
     signals_block(&old);
-    int error = pthread_create(&client->thread, NULL, run_client, client);
+    int error = pthread_create(&client->thread, NULL, run_thread, client);
     signals_restore(&old);
     if (!error) {
         client->next = server.clients;

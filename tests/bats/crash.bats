@@ -1,0 +1,86 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# A server that is ended by a fatal signal says where, ends the command of --run, and leaves
+# nothing behind; the signal stays what ended it.
+
+load common
+
+setup() {
+    common_setup
+    CRASHER=$BUILD/tests/plugins/crasher.so
+    export CRASHER
+    # A sanitizer catches the signal, too, and decides what becomes of it.
+    [ -z "${SANITIZE:-}" ] || export EXPECTED=any
+    export ASAN_OPTIONS="log_path=/dev/null:detect_leaks=0" TSAN_OPTIONS=log_path=/dev/null
+    export UBSAN_OPTIONS=log_path=/dev/null
+    ulimit -c 0
+}
+
+@test "the plugin crashes: one line says in which callback, --run's command ends, all is removed" {
+    py <<'EOT'
+def run(where, how, text, number, background=False):
+    """A server that crashes: what it says, its status, and what it leaves."""
+    folder = tempfile.mkdtemp(dir=os.environ["DIR"])
+    command = "echo $$ >%s/command; nbdcopy \"$uri\" null:; exec sleep 1000" % folder
+    args = [NBDLAB, "-U", "-", "-P", folder + "/pid", os.environ["CRASHER"], "in=" + where,
+            "how=" + how, "--run", command]
+    process = subprocess.run(args, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                             stderr=subprocess.PIPE, timeout=BOUND_S,
+                             env=dict(os.environ, TMPDIR=folder))
+    said = [line for line in process.stderr.decode(errors="replace").splitlines()
+            if ": error: " in line]
+    same(said[:1], [text], "what is said of how=%s in %s" % (how, where))
+    same(len(said), 1, "the errors")
+    if os.environ.get("EXPECTED") != "any":
+        same(process.returncode, -number, "the exit status of how=%s in %s" % (how, where))
+    if os.path.exists(folder + "/command"):
+        pid = int(lines(folder + "/command")[0])
+        assert not os.path.exists("/proc/%d" % pid), "the command is left"
+        os.unlink(folder + "/command")
+    same(os.listdir(folder), [], "what is left of how=%s in %s" % (how, where))
+
+name = os.path.basename(NBDLAB)
+def said(prefix, where, what):
+    return "%s: %serror: the plugin crashed in %s: SIG%s" % (name, prefix, where, what)
+SEGV, FPE, ABRT = signal.SIGSEGV, signal.SIGFPE, signal.SIGABRT
+run("pread", "SEGV", said("crasher[1]: ", "pread", "SEGV"), SEGV)
+run("pread", "ABRT", said("crasher[1]: ", "pread", "ABRT"), ABRT)
+run("open", "FPE", said("crasher[1]: ", "open", "FPE"), FPE)
+run("pread", "overflow", said("crasher[1]: ", "pread", "SEGV"), SEGV)
+run("after_fork", "overflow", said("", "after_fork", "SEGV"), SEGV)
+run("config_complete", "SEGV", said("", "config_complete", "SEGV"), SEGV)
+run("thread", "SEGV", name + ": error: the server crashed outside of the plugin's callbacks: SIGSEGV",
+    SEGV)
+EOT
+}
+
+@test "a command that ignores SIGTERM is killed" {
+    py <<'EOT'
+command = "trap '' TERM; echo $$ >%s/command; nbdcopy \"$uri\" null:; while :; do sleep 0.1; done"
+process = subprocess.run([NBDLAB, "-U", "-", os.environ["CRASHER"], "in=pread", "--run",
+                          command % os.environ["DIR"]], timeout=BOUND_S)
+same(process.returncode != 0, True, "the server failed")
+pid = int(lines(os.environ["DIR"] + "/command")[0])
+assert not is_alive(pid), "the command is left"
+EOT
+}
+
+@test "a crash in the background: the socket and the pid file are removed" {
+    "$NBDLAB" -U "$SOCK" -P "$PIDFILE" --log="$DIR/messages" "$CRASHER" in=pread 3>&- 4>&-
+    SERVER=$(cat "$PIDFILE")
+    STARTED+=("$SERVER")
+    run -1 qemu-io -r -f raw -c 'read 0 512' "$URI"
+    wait_for not is_alive "$SERVER"
+    [ ! -e "$SOCK" ]
+    [ ! -e "$PIDFILE" ]
+    grep -q "crasher\[1\]: error: the plugin crashed in pread: SIGSEGV" "$DIR/messages"
+}
+
+@test "a fork of the plugin's that crashes harms nobody" {
+    serve "$CRASHER" in=pread how=fork
+    qemu-io -r -f raw -c 'read 0 512' "$URI"
+    [ -S "$SOCK" ]
+    stop
+    lacks crashed
+}
