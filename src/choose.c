@@ -176,7 +176,7 @@ static enum option_outcome send_info_text(struct conn *conn, const struct option
                               (struct iovec){ copy, strlen(copy) });
 }
 
-/* What the server enforces. Without a word from the plugin: any alignment. */
+/* What the plugin takes. Without a word from it: any alignment. */
 static enum option_outcome send_info_block_size(struct conn *conn, const struct option *option)
 {
     const struct conn_export *export = &conn->export;
@@ -190,8 +190,8 @@ static enum option_outcome send_info_block_size(struct conn *conn, const struct 
     } __attribute__((__packed__)) info = {
         .type = htobe16(NBD_INFO_BLOCK_SIZE),
         .minimum = htobe32(is_said ? export->block_minimum : 1),
-        .preferred = htobe32(preferred < export->payload_max ? preferred : export->payload_max),
-        .maximum = htobe32(export->payload_max),
+        .preferred = htobe32(preferred < export->call_max ? preferred : export->call_max),
+        .maximum = htobe32(export->call_max),
     };
 
     return option_reply_data(conn, option, NBD_REP_INFO, (struct iovec){ &info, sizeof info });

@@ -43,7 +43,8 @@ struct conn_export {
     uint32_t block_minimum; /* bytes; block_minimum 0 means that the plugin did not say */
     uint32_t block_preferred;
     uint32_t block_maximum;
-    uint32_t payload_max; /* bytes that a read or a write may carry at most */
+    uint32_t call_max;    /* bytes that the plugin takes in one read or write */
+    uint32_t payload_max; /* bytes that a request may carry at most; more than call_max is split */
     int can_fua;          /* NBDKIT_FUA_* */
     int can_cache;        /* NBDKIT_CACHE_* */
     bool can_write;

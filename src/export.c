@@ -145,7 +145,7 @@ static const char *find_block_size_fault(const struct conn_export *export)
 }
 
 /* The plugin's maximum, if it names one, as far as a connection can have so much memory. */
-static uint32_t find_payload_max(const struct conn_export *export)
+static uint32_t find_call_max(const struct conn_export *export)
 {
     uint64_t share = budget_get_share();
 
@@ -153,6 +153,12 @@ static uint32_t find_payload_max(const struct conn_export *export)
         return EXPORT_PAYLOAD_DEFAULT;
     return export->block_maximum <= share ? export->block_maximum
                                           : (uint32_t)(share - share % export->block_minimum);
+}
+
+/* Some clients heed no smaller maximum than servers usually have. */
+static uint32_t find_payload_max(const struct conn_export *export)
+{
+    return export->call_max > EXPORT_PAYLOAD_DEFAULT ? export->call_max : EXPORT_PAYLOAD_DEFAULT;
 }
 
 static int ask_block_size(struct conn *conn)
@@ -208,6 +214,7 @@ static int ask_everything(struct conn *conn)
 
     if (ask_size(conn) < 0 || ask_block_size(conn) < 0)
         return -1;
+    export->call_max = find_call_max(export);
     export->payload_max = find_payload_max(export);
     if (!conn->policy->is_readonly &&
         ask_bool(conn, table->can_write, table->pwrite != NULL, &export->can_write) < 0)

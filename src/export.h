@@ -13,7 +13,7 @@
 struct conn;
 struct nbdkit_exports;
 
-/* A read or a write may carry at most this many bytes, unless the plugin names a limit. */
+/* A read or a write may carry at most this many bytes, unless the plugin takes more at once. */
 #define EXPORT_PAYLOAD_DEFAULT (UINT32_C(64) * 1024 * 1024)
 
 /* Why an export could not be opened, or the list of them not be made. */

@@ -76,10 +76,59 @@ static int finish_write(struct conn *conn, int error, bool is_fua)
     return to_error(PLUGIN_CALL(flush)(conn->export.handle, 0));
 }
 
-static int call_pread(struct conn *conn, struct io_range range, void *buffer)
+/* Lets others into the plugin between two calls. */
+static void take_turns(struct conn *conn)
 {
-    return to_error(
-        PLUGIN_CALL(pread)(conn->export.handle, buffer, (uint32_t)range.count, range.offset, 0));
+    plugin_leave(conn);
+    plugin_enter(conn);
+}
+
+/* After a step of the range that came to *error: returns whether the next one is to follow. */
+static bool step_on(struct conn *conn, struct io_range *range, uint32_t step, int *error)
+{
+    range->offset += step;
+    range->count -= step;
+    if (*error || range->count == 0)
+        return false;
+    take_turns(conn);
+    if (conn_get_state(conn) >= CONN_CLOSING)
+        *error = ESHUTDOWN;
+    return !*error;
+}
+
+/* A plugin gets no more bytes at once than it takes, nor more than so many. */
+static uint32_t get_step(const struct conn *conn, uint32_t step_max, uint64_t left)
+{
+    uint32_t step = conn->export.call_max < step_max ? conn->export.call_max : step_max;
+
+    return left < step ? (uint32_t)left : step;
+}
+
+static int call_pread(struct conn *conn, struct io_range range, char *buffer)
+{
+    uint32_t step;
+    int error;
+
+    do {
+        step = get_step(conn, UINT32_MAX, range.count);
+        error = to_error(PLUGIN_CALL(pread)(conn->export.handle, buffer, step, range.offset, 0));
+        buffer += step;
+    } while (step_on(conn, &range, step, &error));
+    return error;
+}
+
+static int call_pwrite(struct conn *conn, struct io_range range, const char *buffer, bool is_fua)
+{
+    uint32_t step;
+    int error;
+
+    do {
+        step = get_step(conn, UINT32_MAX, range.count);
+        error = to_error(PLUGIN_CALL(pwrite)(conn->export.handle, buffer, step, range.offset,
+                                             native_fua(conn, is_fua)));
+        buffer += step;
+    } while (step_on(conn, &range, step, &error));
+    return error;
 }
 
 int io_read(struct conn *conn, struct io_range range, void *buffer)
@@ -153,23 +202,13 @@ int io_read_sparse(struct conn *conn, struct io_range range, char *buffer,
 int io_write(struct conn *conn, struct io_range range, const void *buffer, bool is_fua)
 {
     PLUGIN_SCOPE(conn);
-    int error = to_error(PLUGIN_CALL(pwrite)(conn->export.handle, buffer, (uint32_t)range.count,
-                                             range.offset, native_fua(conn, is_fua)));
-    return finish_write(conn, error, is_fua);
+    return finish_write(conn, call_pwrite(conn, range, buffer, is_fua), is_fua);
 }
 
 int io_flush(struct conn *conn)
 {
     PLUGIN_SCOPE(conn);
     return to_error(PLUGIN_CALL(flush)(conn->export.handle, 0));
-}
-
-/* What the plugin lacks is done in steps of at most so many bytes. */
-static uint32_t get_step(const struct conn *conn, uint32_t step_max, uint64_t left)
-{
-    uint32_t step = conn->export.payload_max < step_max ? conn->export.payload_max : step_max;
-
-    return left < step ? (uint32_t)left : step;
 }
 
 uint32_t io_get_zero_step(const struct conn *conn, uint64_t bytes)
@@ -188,13 +227,6 @@ static struct io_range first_piece(struct io_range range)
     if (range.count > UINT32_MAX)
         range.count = PIECE_BYTES - range.offset % PIECE_BYTES;
     return range;
-}
-
-/* Lets others into the plugin between two calls. */
-static void take_turns(struct conn *conn)
-{
-    plugin_leave(conn);
-    plugin_enter(conn);
 }
 
 /* Has `do_piece` do each piece of the range; then makes it durable. */
@@ -226,35 +258,20 @@ int io_trim(struct conn *conn, struct io_range range, bool is_fua)
     return do_pieces(conn, range, (struct io_zero_flags){ .is_fua = is_fua }, trim_piece);
 }
 
-/* A step that is done: may the next one follow? Returns 0 or an errno value. */
-static int next_turn(struct conn *conn)
-{
-    take_turns(conn);
-    return conn_get_state(conn) < CONN_CLOSING ? 0 : ESHUTDOWN;
-}
-
-/* Each call gets zeroes of its own: a plugin may change a buffer in place, and leave it so. */
-static int write_step(struct conn *conn, struct io_range step, void *zeroes, bool is_fua)
-{
-    memset(zeroes, 0, step.count);
-    return to_error(PLUGIN_CALL(pwrite)(conn->export.handle, zeroes, (uint32_t)step.count,
-                                        step.offset, native_fua(conn, is_fua)));
-}
-
 static int write_zeroes(struct conn *conn, struct io_range range, bool is_fua)
 {
-    uint32_t buffer_bytes = io_get_zero_step(conn, range.count);
+    uint32_t buffer_bytes = io_get_zero_step(conn, range.count), step;
     void *zeroes = spares_take(&conn->spares, buffer_bytes);
-    int error = zeroes ? 0 : ENOMEM;
+    int error;
 
-    while (!error && range.count > 0) {
-        struct io_range step = { range.offset, io_get_zero_step(conn, range.count) };
-        error = write_step(conn, step, zeroes, is_fua);
-        range.offset += step.count;
-        range.count -= step.count;
-        if (!error && range.count > 0)
-            error = next_turn(conn);
-    }
+    if (!zeroes)
+        return ENOMEM;
+    do {
+        step = io_get_zero_step(conn, range.count);
+        /* Anew for each call: a plugin may change a buffer in place, and leave it so. */
+        memset(zeroes, 0, step);
+        error = call_pwrite(conn, (struct io_range){ range.offset, step }, zeroes, is_fua);
+    } while (step_on(conn, &range, step, &error));
     spares_give(&conn->spares, zeroes, buffer_bytes);
     return error;
 }
@@ -295,20 +312,16 @@ int io_zero(struct conn *conn, struct io_range range, struct io_zero_flags flags
 static int read_and_drop(struct conn *conn, struct io_range range)
 {
     CLEANUP_FREE void *buffer = malloc(io_get_cache_step(conn, range.count));
+    uint32_t step;
+    int error;
 
     if (!buffer)
         return ENOMEM;
-    for (;;) {
-        uint32_t step = io_get_cache_step(conn, range.count);
-        int error =
-            to_error(PLUGIN_CALL(pread)(conn->export.handle, buffer, step, range.offset, 0));
-        range.offset += step;
-        range.count -= step;
-        if (!error && range.count > 0)
-            error = next_turn(conn);
-        if (error || range.count == 0)
-            return error;
-    }
+    do {
+        step = io_get_cache_step(conn, range.count);
+        error = call_pread(conn, (struct io_range){ range.offset, step }, buffer);
+    } while (step_on(conn, &range, step, &error));
+    return error;
 }
 
 static int cache_piece(struct conn *conn, struct io_range piece, struct io_zero_flags flags)

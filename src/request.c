@@ -310,10 +310,7 @@ static void unpack_header(const struct conn *conn, const struct wire_request *wi
 /* A payload that no server would take is not worth reading: "Request message". */
 static bool is_payload_bearable(const struct conn *conn, const struct request *request)
 {
-    uint32_t limit = conn->export.payload_max > EXPORT_PAYLOAD_DEFAULT ? conn->export.payload_max
-                                                                       : EXPORT_PAYLOAD_DEFAULT;
-
-    return !conn->has_extended_headers || request->payload_left <= limit;
+    return !conn->has_extended_headers || request->payload_left <= conn->export.payload_max;
 }
 
 /*

@@ -160,8 +160,7 @@ esac
 EOT
     with sh "$DIR/small.sh" <<'EOT'
 client = ready(extended=True)
-expect(client, EINVAL, CMD_WRITE, 0, 65537, data=bytes(65537))
-expect(client, EINVAL, CMD_WRITE, 0, 64 * MIB, data=bytes(64 * MIB))
+expect(client, EINVAL, 99, 0, 64 * MIB, data=bytes(64 * MIB), payload_len=True)
 client.write(0, bytes(65536))
 for kind in (CMD_WRITE, CMD_READ, 99):
     for length in (64 * MIB + 1, 1 << 32, (1 << 64) - 1):

@@ -264,10 +264,78 @@ client = ready()
 for offset, length in ((0, 512), (512, 4096), (0, 4097), (4096, 1), (0, 8193)):
     expect(client, EINVAL, CMD_READ, offset, length)
     expect(client, EINVAL, CMD_WRITE, offset, length, data=bytes(length))
-expect(client, EINVAL, CMD_READ, 0, 10240)
+client.read(0, 10240)
 client.read(0, 8192)
 client.read(8192, 2048)
 EOT
+}
+
+@test "what is longer than the plugin's largest block size reaches it in parts" {
+    disk blocks.sh <<'EOT'
+#!/bin/sh
+echo "$@" >>"$DIR/calls"
+case $1 in
+    get_size) echo 10M ;;
+    block_size) echo 512 4096 64k ;;
+    can_write) ;;
+    can_fua) echo ${FUA:-native} ;;
+    can_flush | flush) ;;
+    can_extents) ;;
+    extents) printf '%s\n' '0 64k' '64k 128k hole,zero' '192k 10M' ;;
+    open) ;;
+    pread) dd iflag=skip_bytes,count_bytes,fullblock skip="$4" count="$3" if="$DIR/disk" ;;
+    pwrite) [ "$4" != 1179648 ] || { echo ENOSPC full >&2; exit 1; }
+        dd oflag=seek_bytes conv=notrunc seek="$4" of="$DIR/disk" ;;
+    *) exit 2 ;;
+esac
+EOT
+    head -c 10M /dev/urandom >"$DIR/disk"
+    dd if=/dev/zero of="$DIR/disk" bs=64k seek=1 count=2 conv=notrunc status=none
+    cp "$DIR/disk" "$DIR/copy"
+    with sh "$DIR/blocks.sh" <<'EOT'
+import threading
+copy = open(os.environ["DIR"] + "/copy", "rb").read()
+
+def calls(name):
+    words = [line.split() for line in lines(os.environ["DIR"] + "/calls")]
+    os.truncate(os.environ["DIR"] + "/calls", 0)
+    return [" ".join(one[1:]) for one in words if one[0] == name]
+
+for options in {}, {"extended": True}, {"structured": False}:
+    client = ready(**options)
+    calls("")
+    same(client.read(200 << 10, 200 << 10) == copy[200 << 10:400 << 10], True, "data")
+    same(calls("pread"), ["65536 204800", "65536 270336", "65536 335872", "8192 401408"], "reads")
+    client.write(0, copy[:100000 // 512 * 512], flags=FLAG_FUA)
+    same(calls("pwrite"), ["65536 0 fua", "34304 65536 fua"], "writes")
+    for kind in CMD_READ, CMD_WRITE:
+        expect(client, EINVAL, kind, 0, 100001, data=bytes(100001) if kind == CMD_WRITE else b"")
+        expect(client, EINVAL, kind, 1, 131072, data=bytes(131072) if kind == CMD_WRITE else b"")
+    same(calls("pread") + calls("pwrite"), [], "unaligned ones")
+    same(client.errno(CMD_WRITE, 1 << 20, 1 << 20, data=copy[:1 << 20]), ENOSPC, "a full disk")
+    same(calls("pwrite"), ["65536 1048576", "65536 1114112", "65536 1179648"], "up to there")
+    client.write(1 << 20, copy[1 << 20:(1 << 20) + 131072])
+client = ready()
+sparse = client.command(CMD_READ, 0, 1 << 20)
+same(sparse.data == copy[:1 << 20], True, "a sparse read")
+assert CHUNK_OFFSET_HOLE in [kind for kind, _ in sparse.chunks], sparse
+same(client.command(CMD_READ, 0, 1 << 20, flags=FLAG_DF).data == copy[:1 << 20], True, "whole")
+cookies = [client.send_request(CMD_READ, n << 19, 1 << 19) for n in range(4, 12)]
+got = client.replies(8)
+for n, cookie in zip(range(4, 12), cookies):
+    same(got[cookie].data == copy[n << 19:(n + 1) << 19], True, "one of several at once")
+EOT
+    serve sh "$DIR/blocks.sh"
+    nbdcopy "$URI" "$DIR/out"
+    cmp "$DIR/out" "$DIR/copy"
+    [ -z "$(awk '($1 == "pread" || $1 == "pwrite") && $2 > 65536' "$DIR/calls")" ]
+    stop
+    FUA=emulate serve sh "$DIR/blocks.sh"
+    true >"$DIR/calls"
+    py <<<'ready().write(0, bytes(131072), flags=FLAG_FUA)'
+    same "$(grep -E '^(pwrite|flush)' "$DIR/calls" | paste -sd ';')" \
+        "pwrite  65536 0 ;pwrite  65536 65536 ;flush "
+    stop
 }
 
 @test "the largest block size that is told is one that is served" {

@@ -44,10 +44,9 @@ def _(t):
     for options in ({}, {"structured": False}):
         client = t.ready(SIZES, **options)
         for kind in (CMD_WRITE, CMD_WRITE_ZEROES, CMD_TRIM, CMD_READ):
-            for offset, length in ((1, 512), (0, 511), (0, 66048)):
-                if kind in (CMD_READ, CMD_WRITE) or length < 65536:
-                    same(errno_of(client, kind, offset, length), EINVAL,
-                         "errno of command %d, %d bytes at %d" % (kind, length, offset))
+            for offset, length in ((1, 512), (0, 511), (0, 66049)):
+                same(errno_of(client, kind, offset, length), EINVAL,
+                     "errno of command %d, %d bytes at %d" % (kind, length, offset))
         same(client.read(0, 1024), b"careful." * 128, "what is there")
 
 
@@ -70,32 +69,34 @@ def _(t):
             same(errno_of(client, kind, offset, length), 0, "errno")
 
 
-@rule("read-too-large", "Block size constraints",
-      "A read of more than the maximum block size is NBD_EINVAL.", SHOULD)
-def _(t):
-    client = t.ready(SIZES + ",tag=read-too-large", **ASKED)
-    for length in (65536 + 512, 1 << 20):
-        same(client.errno(CMD_READ, 0, length), EINVAL, "errno of %d bytes" % length)
-    same(t.calls("read-too-large"), [], "calls of the disk")
+def try_too_large(t, tag, kind):
+    """Sends what is longer than the maximum; the disk may not see it. Returns what came of it."""
+    client = t.ready(SIZES + ",tag=" + tag, **ASKED)
+    errors = {errno_of(client, kind, 0, length) for length in (65536 + 512, 1 << 20)}
+    expect(errors in ({0}, {EINVAL}), "errno %r" % errors)
+    for call in t.calls(tag):
+        expect(call.startswith("extents ") or int(call.split()[1]) <= 65536, "the disk was called: %s" % call)
     client.read(0, 65536)
+    return "it fails" if errors == {EINVAL} else "it is done in parts"
+
+
+@rule("read-too-large", "Block size constraints",
+      "A read of more than the maximum block size is NBD_EINVAL, or done in parts.", MAY)
+def _(t):
+    return try_too_large(t, "read-too-large", CMD_READ)
 
 
 @rule("write-too-large", "Block size constraints",
-      "A write of more than the maximum block size is NBD_EINVAL.", SHOULD)
+      "A write of more than the maximum block size is NBD_EINVAL, or done in parts.", MAY)
 def _(t):
-    client = t.ready(SIZES + ",tag=write-too-large", **ASKED)
-    for length in (65536 + 512, 1 << 20):
-        same(errno_of(client, CMD_WRITE, 0, length), EINVAL, "errno of %d bytes" % length)
-    same(t.calls("write-too-large"), [], "calls of the disk")
-    client.read(0, 65536)
+    return try_too_large(t, "write-too-large", CMD_WRITE)
 
 
 @rule("write-32m-is-no-attack", "Block size constraints",
-      "A write of less than 32 MiB is no denial of service: it fails, and the connection goes on.",
-      SHOULD)
+      "A write of less than 32 MiB is no denial of service: the connection goes on.", SHOULD)
 def _(t):
     client = t.ready("size=64M,block=512:4096:65536", **ASKED)
-    same(errno_of(client, CMD_WRITE, 0, (32 << 20) - 512), EINVAL, "errno")
+    expect(errno_of(client, CMD_WRITE, 0, (32 << 20) - 512) in (0, EINVAL), "another errno")
     client.read(0, 512)
 
 
