@@ -118,6 +118,8 @@ static void test_abandoned(void)
 
 int main(void)
 {
+    /* Children must not have lines to write. */
+    setvbuf(stdout, NULL, _IOLBF, 0);
     stop_fd = eventfd(0, 0);
     test_abandoned();
     prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
