@@ -2,7 +2,7 @@
 /*
  * Owns the temporary directory and the environment of scripts. Entered by the
  * thread that loads and unloads the plugin; after that the content is only
- * read. Calls leftovers, warden, groups, limits and nbdkit_error.
+ * read. Calls folder, leftovers, warden, groups, limits and nbdkit_error.
  */
 #include <errno.h>
 #include <linux/magic.h>
@@ -18,6 +18,7 @@
 #include <nbdkit-plugin.h>
 
 #include "cleanup.h"
+#include "folder.h"
 #include "groups.h"
 #include "leftovers.h"
 #include "lifetime.h"
@@ -30,7 +31,8 @@
 static char *tmpdir;   /* NULL before lifetime_begin and after lifetime_end */
 static char *variable; /* "tmpdir=..." */
 static char *private;  /* a hidden folder for FIFOs */
-static bool has_private;
+static struct folder folder = { .fd = -1 };
+static struct folder private_folder = { .fd = -1 }; /* once it is made */
 static char **environment;
 static uid_t maker; /* of tmpdir */
 
@@ -72,6 +74,11 @@ static int make_tmpdir(void)
         return -1;
     }
     tmpdir = variable + strlen("tmpdir=");
+    int error = folder_take(&folder, tmpdir);
+    if (error != 0) {
+        nbdkit_error("%s: %s", tmpdir, strerror(error));
+        return -1;
+    }
     maker = geteuid();
     return name_private();
 }
@@ -99,20 +106,24 @@ int lifetime_begin(void)
 {
     if (make_tmpdir() < 0 || make_environment() < 0)
         return -1;
-    warden_start(variable, private);
+    warden_start(variable, folder.fd, private);
     return 0;
 }
 
 int lifetime_make_private(void)
 {
-    if (has_private)
+    if (private_folder.fd >= 0)
         return 0;
     /* Only what was made here may be removed in the end. */
     if (mkdir(private, S_IRWXU) < 0) {
         nbdkit_error("cannot make the folder %s: %s", private, strerror(errno));
         return -1;
     }
-    has_private = true;
+    int error = folder_take(&private_folder, private);
+    if (error != 0) {
+        nbdkit_error("%s: %s", private, strerror(error));
+        return -1;
+    }
     warden_add_private();
     return 0;
 }
@@ -138,10 +149,8 @@ void lifetime_end(void)
     leftovers_end(variable, limits_is_grace_over());
     groups_release();
     orphans_end();
-    warden_remove_folder(tmpdir);
-    if (has_private)
-        warden_remove_folder(private);
-    has_private = false;
+    folder_remove(&folder);
+    folder_remove(&private_folder);
     if (access(tmpdir, F_OK) == 0)
         nbdkit_error("cannot remove the temporary directory %s", tmpdir);
     warden_dismiss();

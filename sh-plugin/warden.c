@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Owns the warden process. The thread that loads and unloads the plugin enters
- * it, and the warden itself. Calls leftovers, orphans and nbdkit_error.
+ * it, and the warden itself. Calls folder, leftovers, orphans and nbdkit_error.
  *
  * Nobody can catch SIGKILL. But a socket of which the server holds the only
  * other end tells its reader when the server is gone, however it went.
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <grp.h>
 #include <poll.h>
 #include <signal.h>
@@ -18,58 +17,23 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #define NBDKIT_API_VERSION 2
 #include <nbdkit-plugin.h>
 
+#include "folder.h"
 #include "leftovers.h"
 #include "orphans.h"
 #include "warden.h"
 
-#define DESCRIPTORS_WHILE_REMOVING 16
 #define FAREWELL_MS 1000
-#define LEVELS_MAX 32 /* of folders in each other that are closed to their owner */
+#define FOLDER_FD (STDERR_FILENO + 1) /* in the warden */
 
 static int socket_fd = -1; /* our end; -1 if there is no warden */
 static pid_t warden_pid;
 static pid_t parent_pid; /* the warden's; not the server in the background */
-
-static bool is_unreadable; /* by nftw: a folder could not be opened */
-
-/* A script may have made folders that not even their owner may enter. */
-static int open_up(const char *path, const struct stat *status, int type, struct FTW *ftw)
-{
-    (void)status;
-    (void)ftw;
-    if (type == FTW_D || type == FTW_DNR)
-        chmod(path, S_IRWXU);
-    is_unreadable = is_unreadable || type == FTW_DNR;
-    return 0;
-}
-
-static int remove_entry(const char *path, const struct stat *status, int type, struct FTW *ftw)
-{
-    (void)status;
-    (void)type;
-    (void)ftw;
-    remove(path);
-    return 0;
-}
-
-void warden_remove_folder(const char *folder)
-{
-    /* Each round may open up one level more. */
-    for (int round = 0; round < LEVELS_MAX; round++) {
-        is_unreadable = false;
-        nftw(folder, open_up, DESCRIPTORS_WHILE_REMOVING, FTW_PHYS | FTW_MOUNT);
-        if (!is_unreadable)
-            break;
-    }
-    nftw(folder, remove_entry, DESCRIPTORS_WHILE_REMOVING, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
-}
 
 /* What the server says to the warden. */
 struct word {
@@ -78,43 +42,32 @@ struct word {
     gid_t gid;
 };
 
-static uid_t new_uid; /* for nftw */
-static gid_t new_gid;
-static int give_error;
-
-/* A file with another name elsewhere was not made here. */
-static int give_entry(const char *path, const struct stat *status, int type, struct FTW *ftw)
+/* The warden gives the folders away and follows the server. Returns 0 or an errno. */
+static int follow(const struct folder *folder, const struct folder *private,
+                  const struct word *word)
 {
-    (void)ftw;
-    if ((type == FTW_D || status->st_nlink == 1) && lchown(path, new_uid, new_gid) < 0)
-        give_error = errno;
-    return 0;
-}
+    int error = private->fd < 0 ? 0 : folder_give(private, word->uid, word->gid);
 
-/* The warden gives the folder away and follows the server. Returns 0 or an errno. */
-static int follow(const char *folder, const char *private, const struct word *word)
-{
-    new_uid = word->uid;
-    new_gid = word->gid;
-    if (private != NULL && lchown(private, new_uid, new_gid) < 0)
-        return errno;
-    if (nftw(folder, give_entry, DESCRIPTORS_WHILE_REMOVING, FTW_PHYS | FTW_MOUNT) < 0)
-        return errno;
-    if (give_error)
-        return give_error;
-    if (setgroups(0, NULL) < 0 || setresgid(new_gid, new_gid, new_gid) < 0 ||
-        setresuid(new_uid, new_uid, new_uid) < 0)
+    if (error == 0)
+        error = folder_give(folder, word->uid, word->gid);
+    if (error != 0)
+        return error;
+    if (setgroups(0, NULL) < 0 || setresgid(word->gid, word->gid, word->gid) < 0 ||
+        setresuid(word->uid, word->uid, word->uid) < 0)
         return errno;
     return 0;
 }
 
-/* The warden keeps nothing of the server but its end: no other socket, no terminal. */
-static void keep_only(int fd)
+/* The warden keeps nothing of the server but its end and the folder: no other socket, no terminal.
+ */
+static void keep_only(int fd, int folder_fd)
 {
     dup2(fd, STDIN_FILENO);
-    closefrom(STDOUT_FILENO);
-    open("/dev/null", O_WRONLY);
-    open("/dev/null", O_WRONLY);
+    dup2(folder_fd, FOLDER_FD);
+    closefrom(FOLDER_FD + 1);
+    int null_fd = open("/dev/null", O_WRONLY);
+    dup2(null_fd, STDOUT_FILENO);
+    dup2(null_fd, STDERR_FILENO);
     setsid();
     if (chdir("/") < 0)
         _exit(EXIT_FAILURE);
@@ -126,10 +79,10 @@ static void keep_only(int fd)
 }
 
 /* Waits for the server's word, or its death. */
-static _Noreturn void watch(const char *variable, const char *private)
+static _Noreturn void watch(const char *variable, const char *private_path)
 {
-    const char *folder = variable + strlen("tmpdir=");
-    bool has_private = false;
+    struct folder folder = { .path = variable + strlen("tmpdir="), .fd = FOLDER_FD };
+    struct folder private = { .fd = -1 };
     struct word word;
     ssize_t count;
 
@@ -138,29 +91,29 @@ static _Noreturn void watch(const char *variable, const char *private)
             continue;
         if (count != sizeof(word) || word.kind == WORD_FAREWELL)
             _exit(EXIT_SUCCESS);
-        has_private = has_private || word.kind == WORD_PRIVATE;
-        if (word.kind == WORD_PRIVATE)
+        if (word.kind == WORD_PRIVATE) {
+            folder_take(&private, private_path);
             continue;
-        int error = follow(folder, has_private ? private : NULL, &word);
+        }
+        int error = follow(&folder, &private, &word);
         send(STDIN_FILENO, &error, sizeof(error), MSG_NOSIGNAL);
         if (error != 0)
             _exit(EXIT_FAILURE);
     }
     leftovers_end(variable, false);
-    warden_remove_folder(folder);
-    if (has_private)
-        warden_remove_folder(private);
+    folder_remove(&folder);
+    folder_remove(&private);
     _exit(EXIT_SUCCESS);
 }
 
-void warden_start(const char *variable, const char *private)
+void warden_start(const char *variable, int folder_fd, const char *private)
 {
     int ends[2] = { -1, -1 };
 
     orphans_begin_start();
     pid_t pid = socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0 ? -1 : fork();
     if (pid == 0) {
-        keep_only(ends[0]);
+        keep_only(ends[0], folder_fd);
         watch(variable, private);
     }
     orphans_keep(pid);

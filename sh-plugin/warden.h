@@ -10,10 +10,10 @@
 
 /*
  * Starts the warden of the calling process, before threads exist. `variable`
- * is "tmpdir=DIRECTORY", and `private` the other folder that there may be. Without a warden the
- * server works all the same, so a failure is only logged.
+ * is "tmpdir=DIRECTORY", `folder_fd` that directory's descriptor, and `private` the other folder
+ * that there may be. Without a warden the server works all the same, so a failure is only logged.
  */
-void warden_start(const char *variable, const char *private);
+void warden_start(const char *variable, int folder_fd, const char *private);
 
 /* Tells the warden that the private folder has been made. */
 void warden_add_private(void);
@@ -27,8 +27,5 @@ int warden_hand_over(const char *folder);
 
 /* Sends the warden home; it is not needed any more. */
 void warden_dismiss(void);
-
-/* Removes the directory and all that is in it; never follows a symbolic link. */
-void warden_remove_folder(const char *folder);
 
 #endif

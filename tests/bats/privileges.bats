@@ -169,6 +169,33 @@ y"
     same "$(ls -A "$TMPDIR")" ""
 }
 
+@test "\$tmpdir: another folder that was put in its place is neither given away nor emptied" {
+    cat >"$OPEN/swap.sh" <<'EOF'
+#!/bin/sh
+case $1 in
+    load) mkdir "$tmpdir/inner"; : >"$tmpdir/inner/file"
+        mv "$tmpdir" "$OPEN/away" && mv "$OPEN/victim" "$tmpdir"; echo "$tmpdir" >"$OPEN/name" ;;
+    get_size) echo 1M ;;
+    pread) head -c "$3" /dev/zero ;;
+    *) exit 2 ;;
+esac
+EOF
+    chmod +x "$OPEN/swap.sh"
+    local users=(-r)
+    ! is_root || users+=(-udaemon)
+    for option in "${users[@]}"; do
+        rm -rf "$OPEN/victim" "$OPEN/away"
+        mkdir -m 700 "$OPEN/victim"
+        echo precious >"$OPEN/victim/precious"
+        ls -lRn --full-time "$OPEN/victim" | tail -n +2 >"$OPEN/before"
+        run timeout "$BOUND_S" "$NBDLAB" "$option" sh "$OPEN/swap.sh" --run :
+        ls -lRn --full-time "$(cat "$OPEN/name")" | tail -n +2 >"$OPEN/after"
+        diff "$OPEN/before" "$OPEN/after"
+        same "$(ls -A "$OPEN/away")" ""
+        rm -r "$(cat "$OPEN/name")"
+    done
+}
+
 @test "-u: nothing is left in \$TMPDIR after a SIGKILL, and the warden is no root" {
     needs_root
     serve -u daemon eval get_size='echo 1M' pread='head -c $3 /dev/zero' get_ready='echo x >$tmpdir/x'
