@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "cleanup.h"
+#include "descriptor.h"
 #include "files.h"
 #include "log.h"
 #define NBDKIT_API_VERSION 2
@@ -130,9 +131,7 @@ static char *read_from_descriptor(const char *number)
                                  "the descriptor must be 3 or more, because it is closed "
                                  "when the password is read",
                                  EINVAL);
-    /* exec(3) leaves none open that has the flag: such a descriptor is the server's own. */
-    int flags = fcntl(fd, F_GETFD);
-    if (flags < 0 || flags & FD_CLOEXEC)
+    if (!descriptor_is_inherited(fd))
         return refuse_descriptor(number,
                                  "no descriptor of this number is open; open it when the "
                                  "program is started, as in 'nbdlab ... 9<FILE'",

@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/select.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -51,10 +52,23 @@ static void for_each(void (*handle)(int fd, int argument), int argument)
         closedir(list);
 }
 
+/* Those that got the flag here. Written by the main thread, before others exist. */
+static fd_set kept;
+
 static void keep(int fd, int argument)
 {
     (void)argument;
+    if (fd < FD_SETSIZE && !(fcntl(fd, F_GETFD) & FD_CLOEXEC))
+        FD_SET(fd, &kept);
     fcntl(fd, F_SETFD, FD_CLOEXEC);
+}
+
+/* exec(3) leaves none open that has the flag: such a descriptor is the server's own. */
+bool descriptor_is_inherited(int fd)
+{
+    int flags = fcntl(fd, F_GETFD);
+
+    return flags >= 0 && (!(flags & FD_CLOEXEC) || (fd < FD_SETSIZE && FD_ISSET(fd, &kept)));
 }
 
 void descriptor_keep_inherited(void)

@@ -22,6 +22,9 @@ int descriptor_unblock_pipe(int fd, int mode);
  */
 void descriptor_keep_inherited(void);
 
+/* Is the descriptor open, and one that the process was started with? `fd` is not negative. */
+bool descriptor_is_inherited(int fd);
+
 /* Closes all descriptors from 3 on that no program would get, `spared_fd` apart. */
 void descriptor_close_private(int spared_fd);
 
