@@ -184,8 +184,8 @@ static struct nbdkit_plugin plugin = {
     .config_complete = config_complete,
     .config_help = "METHOD=SCRIPT       (get_size is required) the shell fragment of a method\n"
                    "missing=SCRIPT      the fragment of the methods that are not given\n"
-                   "sh.timeout=SECONDS  how long each call may take (0: any time)\n"
-                   "sh.grace=SECONDS    how long calls may go on when the server stops (5)\n"
+                   "sh.timeout=TIME     how long each call may take (0: any time)\n"
+                   "sh.grace=TIME       how long calls may go on when the server stops (5)\n"
                    "sh.process=MODEL    spawn (start a shell for each call) or worker (fork one)\n"
                    "Other parameters are passed to config=SCRIPT.",
     .thread_model = methods_thread_model,

@@ -2,7 +2,7 @@
 /*
  * Owns sh.timeout, sh.grace and the moment when the server began to stop. The
  * parameters change only while the server is configured; any thread reads
- * them. Calls parse and nbdkit_error.
+ * them. Calls the server's functions.
  */
 #include <stdatomic.h>
 #include <stddef.h>
@@ -13,7 +13,6 @@
 #include <nbdkit-plugin.h>
 
 #include "limits.h"
-#include "parse.h"
 
 #define NANOSECONDS_PER_SECOND INT64_C(1000000000)
 
@@ -30,26 +29,41 @@ static int64_t timeout_ns;
 static int64_t grace_ns = 5 * NANOSECONDS_PER_SECOND;
 static _Atomic int64_t stop_ns; /* 0 until the server is seen to stop */
 
+static struct parameter {
+    const char *key;
+    int64_t *target_ns;
+    bool is_given;
+} parameters[] = {
+    { "sh.timeout", &timeout_ns, false },
+    { "sh.grace", &grace_ns, false },
+};
+
+static struct parameter *find_parameter(const char *key)
+{
+    for (size_t i = 0; i < sizeof parameters / sizeof *parameters; i++)
+        if (strcmp(key, parameters[i].key) == 0)
+            return &parameters[i];
+    nbdkit_error("unknown parameter '%s': of the parameters that begin with 'sh.' there are "
+                 "sh.timeout=TIME, sh.grace=TIME and sh.process=MODEL",
+                 key);
+    return NULL;
+}
+
 int limits_set_parameter(const char *key, const char *value)
 {
-    int64_t *target = NULL;
+    unsigned seconds, nanoseconds;
 
     if (strncmp(key, "sh.", 3) != 0)
         return 0;
-    if (strcmp(key, "sh.timeout") == 0)
-        target = &timeout_ns;
-    else if (strcmp(key, "sh.grace") == 0)
-        target = &grace_ns;
-    if (target == NULL) {
-        nbdkit_error("unknown parameter '%s': of the parameters that begin with 'sh.' there are "
-                     "sh.timeout=SECONDS, sh.grace=SECONDS and sh.process=MODEL",
-                     key);
+    struct parameter *parameter = find_parameter(key);
+    if (!parameter || nbdkit_parse_delay(key, value, &seconds, &nanoseconds) < 0)
+        return -1;
+    if (parameter->is_given) {
+        nbdkit_error("%s is given twice: leave one out", key);
         return -1;
     }
-    if (parse_read_seconds(value, target) < 0) {
-        nbdkit_error("%s=%s: give a number of seconds, such as 30 or 2.5", key, value);
-        return -1;
-    }
+    parameter->is_given = true;
+    *parameter->target_ns = seconds * NANOSECONDS_PER_SECOND + nanoseconds;
     return 1;
 }
 

@@ -19,7 +19,7 @@
 #include "map_table.h"
 #include "script_io.h"
 
-#define MILLISECONDS_PER_SECOND 1000
+#define NANOSECONDS_PER_SECOND 1000000000
 #define NANOSECONDS_PER_MILLISECOND 1000000
 
 /* What a part lacks is done in steps of this many bytes. */
@@ -114,13 +114,14 @@ static int fail_part(const struct request *request, const struct part *part, int
 
 static int wait_for_delay(const struct map_entry *entry)
 {
-    uint32_t delay_ms = entry->range.delay_ms;
+    int64_t delay_ns = entry->range.delay_ns;
 
-    if (delay_ms == 0)
+    if (delay_ns == 0)
         return 0;
-    nbdkit_debug("map: line %zu: waiting for %" PRIu32 " ms", entry->line, delay_ms);
-    return nbdkit_nanosleep(delay_ms / MILLISECONDS_PER_SECOND,
-                            delay_ms % MILLISECONDS_PER_SECOND * NANOSECONDS_PER_MILLISECOND);
+    nbdkit_debug("map: line %zu: waiting for %.12g ms", entry->line,
+                 (double)delay_ns / NANOSECONDS_PER_MILLISECOND);
+    return nbdkit_nanosleep((unsigned)(delay_ns / NANOSECONDS_PER_SECOND),
+                            (unsigned)(delay_ns % NANOSECONDS_PER_SECOND));
 }
 
 /* What is done before the data of a part is touched: to wait, to fail. Returns 0 or -1. */

@@ -11,6 +11,8 @@
 #include "map_parse.h"
 
 #define WORD_MAX 64 /* bytes of a word that is no path */
+#define NANOSECONDS_PER_MILLISECOND INT64_C(1000000)
+#define DELAY_MAX_NS (UINT32_MAX * NANOSECONDS_PER_MILLISECOND)
 
 /* The rest of a line, and where problems are told. */
 struct reader {
@@ -207,21 +209,17 @@ static int take_shutdown(struct reader *reader, struct map_range *range)
 static int take_delay(struct reader *reader, struct map_range *range)
 {
     char word[WORD_MAX] = "";
-    uint32_t delay_ms = 0;
-    const char *digit = word;
+    int64_t delay_ns;
 
     if (take_word(reader, word, sizeof(word)) < 0)
         return -1;
-    for (; isdigit((unsigned char)*digit); digit++)
-        if (__builtin_mul_overflow(delay_ms, 10, &delay_ms) ||
-            __builtin_add_overflow(delay_ms, (uint32_t)(*digit - '0'), &delay_ms))
-            break;
-    if (digit == word || *digit != '\0' ||
-        __builtin_add_overflow(range->delay_ms, delay_ms, &range->delay_ms))
+    if (parse_read_time(word, NANOSECONDS_PER_MILLISECOND, &delay_ns) < 0 ||
+        delay_ns > DELAY_MAX_NS - range->delay_ns)
         return fail(reader,
-                    "'%s' is not a time to wait: write milliseconds, a whole number up to "
-                    "4294967295, as in 'delay 100 zero'",
+                    "'%s' is not a time to wait: write milliseconds, or a number with a unit such "
+                    "as 1.5s, up to 4294967295 ms, as in 'delay 100 zero'",
                     word);
+    range->delay_ns += delay_ns;
     return 0;
 }
 
@@ -261,7 +259,7 @@ static int take_target(struct reader *reader, struct map_range *range)
             return -1;
         if (taken == 0)
             return fail(reader, "the target is missing: write %s behind the length%s", known,
-                        range->delay_ms > 0 ? " and the delay" : "");
+                        range->delay_ns > 0 ? " and the delay" : "");
         target = find_target(word);
         if (target == NULL)
             return fail(reader, "'%s' is not a target: write %s", word, known);

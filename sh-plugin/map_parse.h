@@ -27,7 +27,7 @@ struct map_range {
     uint64_t offset; /* bytes */
     uint64_t length; /* bytes, at least 1; offset + length is within the disk */
     enum map_kind kind;
-    uint32_t delay_ms;    /* to wait before each access */
+    int64_t delay_ns;     /* to wait before each access */
     uint64_t file_offset; /* MAP_FILE: of the range's first byte; with length below INT64_MAX */
     int error;            /* MAP_ERROR: an errno value */
     enum status_effect effect; /* MAP_ERROR */

@@ -137,7 +137,7 @@ static int add_range(struct builder *builder, const struct map_range *range)
     struct map_entry entry = { .range = *range, .line = builder->parse.lines.number };
 
     /* As if it had been left out. */
-    if (range->kind == MAP_SCRIPT && range->delay_ms == 0)
+    if (range->kind == MAP_SCRIPT && range->delay_ns == 0)
         return 0;
     if (range->kind == MAP_FILE && attach_file(builder, &entry) < 0)
         return -1;

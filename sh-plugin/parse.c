@@ -2,13 +2,14 @@
 /* Reads what scripts print. Pure: any thread enters it, and it calls libc's string functions. */
 #include <ctype.h>
 #include <errno.h>
+#include <math.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
 #include "parse.h"
 
-#define NANOSECONDS_PER_SECOND 1000000000
-#define SECONDS_MAX 1000000000
+#define TIME_MAX_NS 4294967295e9
 #define WHITE_SPACE " \t\r\n\v\f"
 
 static const char *skip_space(const char *text)
@@ -89,27 +90,27 @@ const char *parse_read_block_sizes(char *text, uint32_t sizes[3])
     return take_word(&text, WHITE_SPACE) == NULL ? NULL : "is more than three sizes";
 }
 
-int parse_read_seconds(const char *text, int64_t *nanoseconds)
+int parse_read_time(const char *text, int64_t default_unit_ns, int64_t *time_ns)
 {
-    int64_t value = 0;
-    int64_t unit = NANOSECONDS_PER_SECOND;
+    static const struct {
+        const char *name;
+        int64_t ns;
+    } units[] = {
+        { "s", 1000000000 }, { "ms", 1000000 },   { "us", 1000 },
+        { "\u03bcs", 1000 }, { "\u00b5s", 1000 }, { "ns", 1 },
+    };
+    char *end;
+    double number = strtod(text, &end);
+    int64_t unit_ns = *end == '\0' && end != text ? default_unit_ns : 0;
 
-    if (!isdigit((unsigned char)*text) && !isdigit((unsigned char)text[*text == '.']))
+    for (size_t i = 0; i < sizeof units / sizeof *units; i++)
+        if (strcmp(end, units[i].name) == 0)
+            unit_ns = units[i].ns;
+    double result = number * (double)unit_ns + 0.5;
+    if (end == text || unit_ns == 0 || !isfinite(number) || signbit(number) ||
+        (number > 0 && result < 1) || result > TIME_MAX_NS)
         return -1;
-    for (; isdigit((unsigned char)*text); text++) {
-        value = value * 10 + (*text - '0');
-        if (value > SECONDS_MAX)
-            return -1;
-    }
-    value *= NANOSECONDS_PER_SECOND;
-    if (*text == '.')
-        for (text++; isdigit((unsigned char)*text); text++) {
-            unit /= 10;
-            value += (*text - '0') * unit;
-        }
-    if (*text != '\0')
-        return -1;
-    *nanoseconds = value;
+    *time_ns = (int64_t)result;
     return 0;
 }
 

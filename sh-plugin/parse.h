@@ -22,8 +22,11 @@ const char *parse_read_size(const char *text, int64_t *size);
 /* Like parse_read_size, for exactly three sizes below 4G, separated by white space. */
 const char *parse_read_block_sizes(char *text, uint32_t sizes[3]);
 
-/* Reads seconds with an optional fraction ("2.5"), up to 1e9. Returns 0, or -1. */
-int parse_read_seconds(const char *text, int64_t *nanoseconds);
+/*
+ * Reads a time as nbdkit_parse_delay does ("2.5", "1s", "100ms", "20us", "7ns"),
+ * up to 4294967295 s; a number alone is in the default unit. Returns 0, or -1.
+ */
+int parse_read_time(const char *text, int64_t default_unit_ns, int64_t *time_ns);
 
 /*
  * Finds the text, less white space at its end and in any case of letters, in

@@ -32,6 +32,10 @@ int process_set_parameter(const char *key, const char *value)
         nbdkit_error("sh.process=%s: give spawn or worker", value);
         return -1;
     }
+    if (parameter != UNDECIDED) {
+        nbdkit_error("sh.process is given twice: leave one out");
+        return -1;
+    }
     parameter = (enum process_model)model;
     return 1;
 }

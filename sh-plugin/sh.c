@@ -233,8 +233,8 @@ static struct nbdkit_plugin plugin = {
     .config = config,
     .config_complete = config_complete,
     .config_help = "script=FILE         (required) the script, or - for standard input\n"
-                   "sh.timeout=SECONDS  how long each call may take (0: any time)\n"
-                   "sh.grace=SECONDS    how long calls may go on when the server stops (5)\n"
+                   "sh.timeout=TIME     how long each call may take (0: any time)\n"
+                   "sh.grace=TIME       how long calls may go on when the server stops (5)\n"
                    "sh.process=MODEL    spawn (start it for each call) or worker (fork a shell)\n"
                    "Other parameters are passed to the script.",
     .magic_config_key = "script",

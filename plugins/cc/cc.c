@@ -47,20 +47,44 @@ static int keep_parameter(const char *key, const char *value)
     return 0;
 }
 
+/* Takes a parameter of the compiler's. Returns 1, 0 if it is none, or -1. */
+static int set_command(const char *key, const char *value)
+{
+    static struct {
+        const char *key;
+        const char **target;
+        bool is_given;
+    } known[] = {
+        { "CC", &command.compiler, false },
+        { "CFLAGS", &command.flags, false },
+        { "EXTRA_CFLAGS", &command.extra_flags, false },
+    };
+
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
+        if (strcmp(key, known[i].key) != 0)
+            continue;
+        if (known[i].is_given) {
+            nbdkit_error("%s is given twice: write all of it into one", key);
+            return -1;
+        }
+        known[i].is_given = true;
+        *known[i].target = value;
+        return 1;
+    }
+    return 0;
+}
+
 static int config(const char *key, const char *value)
 {
-    if (strcmp(key, "CC") == 0)
-        command.compiler = value;
-    else if (strcmp(key, "CFLAGS") == 0)
-        command.flags = value;
-    else if (strcmp(key, "EXTRA_CFLAGS") == 0)
-        command.extra_flags = value;
-    else if (strcmp(key, "script") != 0)
+    int taken = set_command(key, value);
+
+    if (taken != 0)
+        return taken < 0 ? -1 : 0;
+    if (strcmp(key, "script") != 0)
         return keep_parameter(key, value);
-    else if (source)
+    if (source)
         return keep_parameter(NULL, value);
-    else
-        source = value;
+    source = value;
     return 0;
 }
 

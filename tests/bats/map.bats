@@ -205,8 +205,8 @@ EOT
 
 @test "map: a delay waits, and does not hold up others" {
     serve_map <<'EOT'
-0 4K delay 300 file a
-4K 4K delay 100 delay 200 error ENOSPC
+0 4K delay 0.3s file a
+4K 4K delay 100ms delay 200 error ENOSPC
 8K 4K delay 300 script
 12K 4K delay 3600000 zero
 EOT
@@ -460,7 +460,7 @@ file: write a size there, and a path that has blanks in it between quotes"
     refused '0 1K disconnect hard' "line 1, '0 1K disconnect hard': 'hard' is no way to disconnect: \
 write 'disconnect soft' or 'disconnect force'"
     refused '0 1K delay zero' "line 1, '0 1K delay zero': 'zero' is not a time to wait: write \
-milliseconds, a whole number up to 4294967295, as in 'delay 100 zero'"
+milliseconds, or a number with a unit such as 1.5s, up to 4294967295 ms, as in 'delay 100 zero'"
     refused '0 1K zero 1' "line 1, '0 1K zero 1': '1' is too much: nothing follows there"
     refused '0 1K \0 zero' "printed a NUL byte: print text"
     # To the script, each of these connections was open.

@@ -228,6 +228,7 @@ EOT
     CPATH=$DIR/elsewhere refused "the compiler failed with status 1" disk.c
     contains "$output" "#error elsewhere"
     refused "the compiler failed with status 1" disk.c EXTRA_CFLAGS="-I elsewhere"
+    refused "EXTRA_CFLAGS is given twice" disk.c EXTRA_CFLAGS=-g EXTRA_CFLAGS=-O2
 }
 
 @test "errors of the compiler are shown as they are, and then the command" {

@@ -709,13 +709,17 @@ EOT
     wait_for not is_alive "$(cat "$DIR/pids")"
 }
 
-@test "sh.timeout and sh.grace: bad values and unknown keys are refused; the script sees none" {
+@test "sh.timeout and sh.grace: bad values, unknown keys and second ones are refused; the script sees none" {
     recording_disk ''
-    for parameter in sh.timeout=soon sh.timeout=-1 sh.timeout= sh.grace=nan sh.grace=1s sh.color=1; do
+    for parameter in sh.timeout=soon sh.timeout=-1 sh.timeout= sh.grace=nan sh.grace=1m sh.color=1; do
         run -1 "$NBDLAB" -f -U "$SOCK" sh "$DIR/disk.sh" "$parameter" 3>&-
         contains "$output" "${parameter%%=*}"
     done
-    serve sh "$DIR/disk.sh" sh.timeout=10 sh.grace=2.5
+    for parameter in sh.timeout=1 sh.grace=1 sh.process=spawn; do
+        run -1 "$NBDLAB" -f -U "$SOCK" sh "$DIR/disk.sh" "$parameter" "$parameter" 3>&-
+        contains "$output" "${parameter%%=*} is given twice"
+    done
+    serve sh "$DIR/disk.sh" sh.timeout=10000ms sh.grace=2.5s
     stop
     never_called config
 }

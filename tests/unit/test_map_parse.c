@@ -42,8 +42,8 @@ static int print_range(char *to, size_t size, const struct map_parse *parse,
 
     to += length;
     size -= (size_t)length;
-    if (range->delay_ms > 0) {
-        int more = snprintf(to, size, "delay %" PRIu32 " ", range->delay_ms);
+    if (range->delay_ns > 0) {
+        int more = snprintf(to, size, "delay %g ", (double)range->delay_ns / 1e6);
         length += more;
         to += more;
         size -= (size_t)more;
@@ -115,6 +115,8 @@ static void test_targets(void)
            "4 1 delay 1 delay 2 file a 1",
            "0+1 delay 100 zero; 1+1 delay 1 error EIO none; 2+1 delay 5 script; 3+1 zero; "
            "4+1 delay 3 file [a] 1");
+    expect("0 1 delay 2s zero\n1 1 delay 10ms zero\n2 1 delay 1.5 delay 500us zero",
+           "0+1 delay 2000 zero; 1+1 delay 10 zero; 2+1 delay 2 zero");
     expect("1048575M 1M zero", "1099510579200+1048576 zero");
 }
 
@@ -175,6 +177,9 @@ static void test_ranges(void)
 
 static void test_problems(void)
 {
+#define NO_TIME                                                                                    \
+    " is not a time to wait: write milliseconds, or a number with a unit such as 1.5s, up to "     \
+    "4294967295 ms, as in 'delay 100 zero'"
 #define KNOWN "write file, zero, error, delay, disconnect, shutdown or script"
     expect("0", "line 1: the length is missing: write OFFSET LENGTH TARGET [ARGUMENT...]");
     expect("x 1 zero", "line 1: the offset, 'x', is not a size: write bytes, or a number with a "
@@ -203,16 +208,10 @@ static void test_problems(void)
     expect("0 1 disconnect hard", "line 1: 'hard' is no way to disconnect: write 'disconnect "
                                   "soft' or 'disconnect force'");
     expect("0 1 shutdown now", "line 1: 'now' is too much: nothing follows there");
-    expect("0 1 delay", "line 1: '' is not a time to wait: write milliseconds, a whole number up "
-                        "to 4294967295, as in 'delay 100 zero'");
-    expect("0 1 delay 1.5 zero", "line 1: '1.5' is not a time to wait: write milliseconds, a whole "
-                                 "number up to 4294967295, as in 'delay 100 zero'");
-    expect("0 1 delay 4294967296 zero",
-           "line 1: '4294967296' is not a time to wait: write milliseconds, a whole number up to "
-           "4294967295, as in 'delay 100 zero'");
-    expect("0 1 delay 4294967295 delay 1 zero",
-           "line 1: '1' is not a time to wait: write milliseconds, a whole number up to "
-           "4294967295, as in 'delay 100 zero'");
+    expect("0 1 delay", "line 1: ''" NO_TIME);
+    expect("0 1 delay 1.5m zero", "line 1: '1.5m'" NO_TIME);
+    expect("0 1 delay 4294967296 zero", "line 1: '4294967296'" NO_TIME);
+    expect("0 1 delay 4294967295 delay 1 zero", "line 1: '1'" NO_TIME);
     expect("0 1 delay 5", "line 1: the target is missing: " KNOWN " behind the length and the "
                           "delay");
 }

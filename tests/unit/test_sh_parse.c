@@ -100,36 +100,45 @@ static void test_block_sizes(void)
     check(parse_read_block_sizes(none, sizes) != NULL, "no block sizes");
 }
 
-static void test_seconds(void)
+static void test_times(void)
 {
     static const struct {
         const char *text;
+        int64_t unit_ns;
         int64_t nanoseconds; /* -1 if it is not accepted */
     } cases[] = {
-        { "0", 0 },
-        { "5", 5000000000 },
-        { "2.5", 2500000000 },
-        { ".25", 250000000 },
-        { "1.", 1000000000 },
-        { "0.0000000019", 1 },
-        { "1000000000", INT64_C(1000000000000000000) },
-        { "1000000001", -1 },
-        { "99999999999999999999999", -1 },
-        { "", -1 },
-        { ".", -1 },
-        { "-1", -1 },
-        { "1s", -1 },
-        { "1e3", -1 },
-        { " 1", -1 },
-        { "1.5.5", -1 },
+        { "0", 1000000, 0 },
+        { "5", 1000000000, 5000000000 },
+        { "5", 1000000, 5000000 },
+        { ".25", 1000000000, 250000000 },
+        { "1.5", 1000000, 1500000 },
+        { "2s", 1000000, 2000000000 },
+        { "100ms", 1000000000, 100000000 },
+        { "20us", 1000000, 20000 },
+        { "20\u03bcs", 1000000, 20000 },
+        { "20\u00b5s", 1000000, 20000 },
+        { "7ns", 1000000, 7 },
+        { "4294967295", 1000000000, INT64_C(4294967295000000000) },
+        { "4294967296", 1000000000, -1 },
+        { "99999999999999999999999", 1000000, -1 },
+        { "0.1ns", 1000000, -1 },
+        { "", 1000000, -1 },
+        { "ms", 1000000, -1 },
+        { ".", 1000000, -1 },
+        { "-1", 1000000, -1 },
+        { "1m", 1000000, -1 },
+        { "1 s", 1000000, -1 },
+        { "1ss", 1000000, -1 },
+        { "inf", 1000000, -1 },
+        { "nan", 1000000, -1 },
     };
 
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         int64_t nanoseconds = -1;
-        int result = parse_read_seconds(cases[i].text, &nanoseconds);
+        int result = parse_read_time(cases[i].text, cases[i].unit_ns, &nanoseconds);
 
         check((result == 0) == (cases[i].nanoseconds >= 0) && nanoseconds == cases[i].nanoseconds,
-              "seconds '%s'", cases[i].text);
+              "the time '%s'", cases[i].text);
     }
 }
 
@@ -380,7 +389,7 @@ int main(void)
 {
     test_sizes();
     test_block_sizes();
-    test_seconds();
+    test_times();
     test_words();
     test_errno_words();
     test_extents();
