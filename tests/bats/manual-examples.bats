@@ -110,5 +110,6 @@ run_example() {
 @test "there is a test here for each example" {
     # Messages are no commands.
     example "nbdlab: error:" >/dev/null
+    example "error: the plugin crashed" >/dev/null
     same "$(sort -nu "$TAKEN" | tr '\n' ' ')" "$(page | sed -n 's/^#block //p' | tr '\n' ' ')"
 }
