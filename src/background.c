@@ -59,6 +59,14 @@ int background_take_stdio(int *in_fd, int *out_fd)
     return 0;
 }
 
+void background_leave_stdio(void)
+{
+    fflush(stdin);
+    fflush(stdout);
+    discard(STDIN_FILENO);
+    discard(STDOUT_FILENO);
+}
+
 /* A parent that ends before the request is in place would go unnoticed. */
 int background_watch_parent(void)
 {
@@ -123,8 +131,6 @@ void background_ready(void)
 
     if (ready_fd < 0)
         return;
-    discard(STDIN_FILENO);
-    discard(STDOUT_FILENO);
     if (!has_stderr)
         discard(STDERR_FILENO);
     if (write(ready_fd, "", 1) < 0)

@@ -13,6 +13,13 @@ void background_open_stdio(void);
 int background_take_stdio(int *in_fd, int *out_fd);
 
 /*
+ * What was read ahead of standard input goes back into it where that can be done (a file), what
+ * waits to be written to standard output goes out; then both are /dev/null for whoever is in this
+ * process.
+ */
+void background_leave_stdio(void);
+
+/*
  * Has the server stop when the process that started it ends. Returns 0, or -1
  * after logging. Again after every change of user, which ends it.
  */
@@ -28,7 +35,7 @@ int background_enter(void);
 
 /*
  * The server is ready. In the background: lets the parent go, and points
- * descriptors 0 to 2 at /dev/null, 2 only if no messages go there.
+ * descriptor 2 at /dev/null if no messages go there.
  */
 void background_ready(void);
 

@@ -75,7 +75,12 @@ static int get_ready(const struct options *options, const struct server_config *
 {
     if (options->locks_memory && memlock_all(!options->user) < 0)
         return -1;
-    if (leave_root(options, config, pid_file) < 0 || plugin_start() < 0)
+    if (leave_root(options, config, pid_file) < 0)
+        return -1;
+    if (options->run_command && run_keep_stdio() < 0)
+        return -1;
+    background_leave_stdio();
+    if (plugin_start() < 0)
         return -1;
     crash_handle_again();
     if (pid_file && !privileges_are_chosen() && pidfile_write(pid_file) < 0)

@@ -39,6 +39,21 @@ static int command_fd = -1; /* of exitfd_open() */
 static pid_t keeper_pid = -1;
 static int keeper_fd = -1; /* our end of a pipe */
 
+/* What the command has as descriptors 0 and 1; -1: those of whoever starts it. */
+static int stdio_fds[2] = { -1, -1 };
+
+int run_keep_stdio(void)
+{
+    for (int i = 0; i < 2; i++) {
+        stdio_fds[i] = fcntl(i, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+        if (stdio_fds[i] < 0) {
+            log_error("--run: cannot keep standard input and output for the command: %m");
+            return -1;
+        }
+    }
+    return 0;
+}
+
 static void write_variable(FILE *out, const char *name, const char *value)
 {
     fprintf(out, "%s=", name);
@@ -79,10 +94,21 @@ static char *make_script(const struct options *options, const struct listen_sock
     return fclose(out) == 0 ? script : NULL;
 }
 
+/* A reader at the other end sees the end of the command, not that of the server. */
+static void close_stdio(void)
+{
+    for (int i = 0; i < 2; i++) {
+        if (stdio_fds[i] >= 0)
+            close(stdio_fds[i]);
+        stdio_fds[i] = -1;
+    }
+}
+
 /* Starts the shell with the signals that it would have without us. Returns its pid or -1. */
 static pid_t spawn_shell(char *script)
 {
     char *argv[] = { (char[]){ "/bin/sh" }, (char[]){ "-c" }, script, NULL };
+    posix_spawn_file_actions_t actions;
     posix_spawnattr_t attributes;
     sigset_t changed;
     sigset_t none;
@@ -94,8 +120,14 @@ static pid_t spawn_shell(char *script)
     posix_spawnattr_setsigdefault(&attributes, &changed);
     posix_spawnattr_setsigmask(&attributes, &none);
     posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
-    int error = posix_spawn(&pid, argv[0], NULL, &attributes, argv, environ);
+    posix_spawn_file_actions_init(&actions);
+    for (int i = 0; i < 2; i++)
+        if (stdio_fds[i] >= 0)
+            posix_spawn_file_actions_adddup2(&actions, stdio_fds[i], i);
+    int error = posix_spawn(&pid, argv[0], &actions, &attributes, argv, environ);
+    posix_spawn_file_actions_destroy(&actions);
     posix_spawnattr_destroy(&attributes);
+    close_stdio();
     if (!error)
         return pid;
     log_error("--run: cannot start /bin/sh: %s", strerrordesc_np(error));

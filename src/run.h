@@ -13,6 +13,12 @@ struct options;
 int run_keep(const struct options *options, const struct listen_sockets *sockets);
 
 /*
+ * Keeps standard input and output, which are about to be taken from the server, for the command.
+ * Returns 0, or -1 after logging. Main thread.
+ */
+int run_keep_stdio(void);
+
+/*
  * Starts the command with /bin/sh, with the variables of nbdlab(1), --run, set
  * for `sockets`. Returns a descriptor that is readable when it has ended, which
  * run_wait() closes, or -1 after logging. Main thread.

@@ -74,12 +74,12 @@ static PyStatus initialise(const char *script_path)
     return status;
 }
 
-/* With -s, standard output is the client's: what scripts print goes to standard error. */
-static void protect_client(void)
+/* Standard output is not, or no longer, the script's: what it prints goes to standard error. */
+static void redirect_output(void)
 {
     PyObject *error_stream = PySys_GetObject("stderr");
 
-    if (!nbdkit_stdio_safe() && error_stream != NULL)
+    if (error_stream != NULL)
         PySys_SetObject("stdout", error_stream);
 }
 
@@ -94,6 +94,24 @@ static void add_folder(const char *path)
 
     if (folder == NULL || folders == NULL || PyList_Insert(folders, 0, folder) != 0)
         PyErr_Clear();
+}
+
+void interpreter_leave_stdio(void)
+{
+    static const char give_back[] =
+        "import os, sys\n"
+        "try:\n"
+        "    sys.stdin.seek(sys.stdin.tell())\n"
+        "    os.lseek(sys.stdin.fileno(), sys.stdin.buffer.tell(), os.SEEK_SET)\n"
+        "except (OSError, ValueError, AttributeError):\n"
+        "    pass\n";
+    PyObject *names = PyDict_New();
+
+    if (names != NULL)
+        Py_XDECREF(PyRun_String(give_back, Py_file_input, names, names));
+    Py_XDECREF(names);
+    PyErr_Clear();
+    redirect_output();
 }
 
 /*
@@ -143,7 +161,8 @@ int interpreter_start(const char *path)
     pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
     is_started = true;
     thread_state = PyThreadState_Get();
-    protect_client();
+    if (!nbdkit_stdio_safe()) /* with -s, it is the client's */
+        redirect_output();
     add_folder(path);
     return 0;
 }

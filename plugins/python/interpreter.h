@@ -16,6 +16,12 @@
 int interpreter_start(const char *path);
 
 /*
+ * The server is about to take standard input and output away: gives back what was read ahead of a
+ * file, and has what is printed from now on go to standard error.
+ */
+void interpreter_leave_stdio(void);
+
+/*
  * Gives the lock back for good, after the script has been loaded. From then on
  * every use of Python is bracketed by interpreter_enter() and interpreter_leave().
  */

@@ -115,8 +115,10 @@ static int python_thread_model(void)
 static int python_get_ready(void)
 {
     WITH_INTERPRETER;
+    int result = run_optional(SCRIPT_GET_READY);
 
-    return run_optional(SCRIPT_GET_READY);
+    interpreter_leave_stdio();
+    return result;
 }
 
 static int python_after_fork(void)
