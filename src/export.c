@@ -40,22 +40,30 @@ static int begin(struct conn *conn)
     return -1;
 }
 
+/* A callback with a handle and nothing else. */
+struct question {
+    const char *name;
+    int (*callback)(void *handle); /* or NULL */
+};
+#define QUESTION(name) ((struct question){ #name, plugin_get_table()->name })
+
 /* Asks one question. Returns the callback's answer, or `fallback` without a callback. */
-static int ask(struct conn *conn, int (*callback)(void *handle), int fallback)
+static int ask(struct conn *conn, struct question question, int fallback)
 {
-    if (!callback)
+    if (!question.callback)
         return fallback;
     if (begin(conn) < 0)
         return -1;
-    int answer = callback(conn->export.handle);
+    CRASH_NOTE(question.name);
+    int answer = question.callback(conn->export.handle);
     plugin_leave(conn);
     return answer;
 }
 
 /* Asks a yes-or-no question. Returns 0 with the answer in *yes, or -1. */
-static int ask_bool(struct conn *conn, int (*callback)(void *handle), int fallback, bool *yes)
+static int ask_bool(struct conn *conn, struct question question, int fallback, bool *yes)
 {
-    int answer = ask(conn, callback, fallback);
+    int answer = ask(conn, question, fallback);
 
     *yes = answer > 0;
     return answer < 0 ? -1 : 0;
@@ -90,7 +98,7 @@ static uint32_t choose_sparse_minimum(int answer)
 static int ask_extents(struct conn *conn)
 {
     const struct nbdkit_plugin *table = plugin_get_table();
-    int answer = ask(conn, table->can_extents, table->extents != NULL);
+    int answer = ask(conn, QUESTION(can_extents), table->extents != NULL);
 
     conn->export.can_extents = answer > 0 && table->extents;
     conn->export.sparse_minimum = choose_sparse_minimum(answer);
@@ -98,9 +106,9 @@ static int ask_extents(struct conn *conn)
 }
 
 /* Asks a question with the answers 0 (none), 1 (emulate), 2 (native). */
-static int ask_degree(struct conn *conn, int (*callback)(void *handle), int fallback, int *degree)
+static int ask_degree(struct conn *conn, struct question question, int fallback, int *degree)
 {
-    *degree = ask(conn, callback, fallback);
+    *degree = ask(conn, question, fallback);
     if (*degree >= 0 && *degree <= 2)
         return 0;
     if (*degree > 2)
@@ -193,9 +201,9 @@ static int ask_about_writing(struct conn *conn)
     struct conn_export *export = &conn->export;
     int fua = table->flush ? NBDKIT_FUA_EMULATE : NBDKIT_FUA_NONE;
 
-    if (ask_bool(conn, table->can_trim, table->trim != NULL, &export->can_trim) < 0 ||
-        ask_bool(conn, table->can_zero, table->zero != NULL, &export->can_zero) < 0 ||
-        ask_degree(conn, table->can_fua, fua, &export->can_fua) < 0)
+    if (ask_bool(conn, QUESTION(can_trim), table->trim != NULL, &export->can_trim) < 0 ||
+        ask_bool(conn, QUESTION(can_zero), table->zero != NULL, &export->can_zero) < 0 ||
+        ask_degree(conn, QUESTION(can_fua), fua, &export->can_fua) < 0)
         return -1;
     export->can_trim = export->can_trim && table->trim;
     export->can_zero = export->can_zero && table->zero;
@@ -203,7 +211,7 @@ static int ask_about_writing(struct conn *conn)
         export->can_fua = NBDKIT_FUA_NONE;
     /* Without `zero` of API version 2, every fast zero fails, and that is fast. */
     bool fails_fast = !export->can_zero || plugin_get_api_version() == 1;
-    return ask_bool(conn, table->can_fast_zero, fails_fast, &export->can_fast_zero);
+    return ask_bool(conn, QUESTION(can_fast_zero), fails_fast, &export->can_fast_zero);
 }
 
 static int ask_everything(struct conn *conn)
@@ -217,16 +225,16 @@ static int ask_everything(struct conn *conn)
     export->call_max = find_call_max(export);
     export->payload_max = find_payload_max(export);
     if (!conn->policy->is_readonly &&
-        ask_bool(conn, table->can_write, table->pwrite != NULL, &export->can_write) < 0)
+        ask_bool(conn, QUESTION(can_write), table->pwrite != NULL, &export->can_write) < 0)
         return -1;
     export->can_write = export->can_write && table->pwrite;
     if (export->can_write && ask_about_writing(conn) < 0)
         return -1;
-    if (ask_bool(conn, table->can_flush, table->flush != NULL, &export->can_flush) < 0 ||
-        ask_bool(conn, table->is_rotational, 0, &export->is_rotational) < 0 ||
+    if (ask_bool(conn, QUESTION(can_flush), table->flush != NULL, &export->can_flush) < 0 ||
+        ask_bool(conn, QUESTION(is_rotational), 0, &export->is_rotational) < 0 ||
         ask_extents(conn) < 0 ||
-        ask_degree(conn, table->can_cache, cache, &export->can_cache) < 0 ||
-        ask_bool(conn, table->can_multi_conn, 0, &export->can_multi_conn) < 0)
+        ask_degree(conn, QUESTION(can_cache), cache, &export->can_cache) < 0 ||
+        ask_bool(conn, QUESTION(can_multi_conn), 0, &export->can_multi_conn) < 0)
         return -1;
     /* The second connection would wait for the first one to end. */
     if (plugin_get_thread_model() == NBDKIT_THREAD_MODEL_SERIALIZE_CONNECTIONS ||

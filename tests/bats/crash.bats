@@ -46,6 +46,7 @@ def said(prefix, where, what):
 SEGV, FPE, ABRT = signal.SIGSEGV, signal.SIGFPE, signal.SIGABRT
 run("pread", "SEGV", said("crasher[1]: ", "pread", "SEGV"), SEGV)
 run("pread", "ABRT", said("crasher[1]: ", "pread", "ABRT"), ABRT)
+run("can_write", "SEGV", said("crasher[1]: ", "can_write", "SEGV"), SEGV)
 run("open", "FPE", said("crasher[1]: ", "open", "FPE"), FPE)
 run("pread", "overflow", said("crasher[1]: ", "pread", "SEGV"), SEGV)
 run("after_fork", "overflow", said("", "after_fork", "SEGV"), SEGV)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * Crashes: in=CALLBACK (config_complete, after_fork, open, pread, thread) and how=SEGV, FPE, ABRT,
- * overflow (of the stack), or fork (a child crashes, and nothing happens to the server).
+ * Crashes: in=CALLBACK (config_complete, after_fork, open, can_write, pread, thread) and how=SEGV,
+ * FPE, ABRT, overflow (of the stack), or fork (a child crashes, and nothing happens to the server).
  */
 #define NBDKIT_API_VERSION 2
 #include <nbdkit-plugin.h>
@@ -89,6 +89,13 @@ static int64_t crasher_get_size(void *handle)
     return 1 << 20;
 }
 
+static int crasher_can_write(void *handle)
+{
+    (void)handle;
+    crash_in("can_write");
+    return 0;
+}
+
 static int crasher_pread(void *handle, void *buffer, uint32_t count, uint64_t offset,
                          uint32_t flags)
 {
@@ -111,6 +118,7 @@ static struct nbdkit_plugin plugin = {
     .after_fork = crasher_after_fork,
     .open = crasher_open,
     .get_size = crasher_get_size,
+    .can_write = crasher_can_write,
     .pread = crasher_pread,
 };
 
