@@ -258,7 +258,7 @@ static void drop_stuck(void)
             client->conn ? transport_find_stuck(client->conn->transport, now_ms) : NULL;
         if (!fault || conn_get_state(client->conn) == CONN_DEAD)
             continue;
-        log_warning("client %u does not %s for %d seconds, and others wait for its place (see "
+        log_warning("client %u %s for %d seconds, and others wait for its place (see "
                     "--connections), dropping it",
                     client->conn->number, fault, PROGRESS_PATIENCE_MS / 1000);
         conn_advance(client->conn, CONN_DEAD);

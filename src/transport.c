@@ -349,8 +349,8 @@ const char *transport_find_stuck(struct transport *transport, int64_t now_ms)
 
     bool is_receiving_stuck = progress_is_stuck(&stream->receiving, now_ms);
     bool is_sending_stuck = progress_is_stuck(&stream->sending, now_ms);
-    return is_sending_stuck     ? "take its replies"
-           : is_receiving_stuck ? "send the rest of what it began"
+    return is_sending_stuck     ? "has taken none of its replies"
+           : is_receiving_stuck ? "has sent no more of what it began"
                                 : NULL;
 }
 

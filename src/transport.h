@@ -103,8 +103,8 @@ void transport_pause_deadline(struct transport *transport);
 void transport_resume_deadline(struct transport *transport);
 
 /*
- * What the client has left undone for PROGRESS_PATIENCE_MS or longer while the server waited for it
- * in the middle of something, half a sentence; or NULL. The thread of the server that looks.
+ * What the client has left undone for PROGRESS_PATIENCE_MS or longer, while the server waited for
+ * it in the middle of something: half a sentence; or NULL. The thread of the server that looks.
  */
 const char *transport_find_stuck(struct transport *transport, int64_t now_ms);
 

@@ -176,7 +176,16 @@ def halfway(sock):
     client.send(b"IHAVE")
     return client
 
-with Server("--connections=6", "--timeout=0", *memory).start() as full, \
+def half_tls(sock):
+    client = connect(sock)
+    client.greet()
+    client.ask(OPT_STARTTLS)
+    client.send(b"\x16\x03")
+    return client
+
+with open(os.environ["DIR"] + "/keys", "w") as file:
+    file.write("alice:00112233\n")
+with Server("--connections=7", "--timeout=0", "--tls=on", "--tls-psk=" + file.name, *memory).start() as full, \
         Server("--connections=1", *memory).start() as quiet, \
         Server(*one_only).start() as single, Server(*memory).start() as default:
     start = time.monotonic()
@@ -184,9 +193,9 @@ with Server("--connections=6", "--timeout=0", *memory).start() as full, \
     silent.greet(client_flags=None)
     patient = half_payload(quiet.sock)
     stuck = [half_header(full.sock), half_payload(full.sock), deaf(full.sock), halfway(full.sock),
-             half_header(single.sock)]
+             half_tls(full.sock), half_header(single.sock)]
     idle, slow = ready(full.sock), half_payload(full.sock)
-    waiting = [connect(server.sock) for server in [full] * 4 + [single]]
+    waiting = [connect(server.sock) for server in [full] * 5 + [single]]
     sent = 100
     while time.monotonic() < start + BOUND_S and not all(one.is_readable() for one in waiting):
         slow.send(bytes(1))
@@ -204,10 +213,11 @@ with Server("--connections=6", "--timeout=0", *memory).start() as full, \
     same(slow.reply().error, 0, "what a slow client's write says")
     said = [line.partition(" warning: client ")[2].partition(" for 5 seconds, and others")[0]
             for line in full.log.splitlines() if "others wait for its place" in line]
-    same(sorted(said), ["1 does not send the rest of what it began",
-                        "2 does not send the rest of what it began",
-                        "3 does not take its replies", "4 does not send the rest of what it began"])
-    assert "client 1 does not send the rest" in single.log, single.log
+    same(sorted(said), ["1 has sent no more of what it began",
+                        "2 has sent no more of what it began",
+                        "3 has taken none of its replies", "4 has sent no more of what it began",
+                        "5 has sent no more of what it began"])
+    assert "client 1 has sent no more" in single.log, single.log
     # Nobody waits for its place.
     patient.send(bytes(SIZE - 100))
     same(patient.reply().error, 0, "what the write of a client that rested says")
