@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -56,6 +57,8 @@ static int ask(struct conn *conn, struct question question, int fallback)
         return -1;
     CRASH_NOTE(question.name);
     int answer = question.callback(conn->export.handle);
+    if (answer < 0)
+        plugin_hint_at_silence();
     plugin_leave(conn);
     return answer;
 }
@@ -122,6 +125,8 @@ static int ask_size(struct conn *conn)
     if (begin(conn) < 0)
         return -1;
     int64_t size = PLUGIN_CALL(get_size)(conn->export.handle);
+    if (size == -1)
+        plugin_hint_at_silence();
     plugin_leave(conn);
 
     if (size < -1)
@@ -180,6 +185,8 @@ static int ask_block_size(struct conn *conn)
         return -1;
     int result = PLUGIN_CALL(block_size)(export->handle, &export->block_minimum,
                                          &export->block_preferred, &export->block_maximum);
+    if (result < 0)
+        plugin_hint_at_silence();
     plugin_leave(conn);
     if (result < 0)
         return -1;
@@ -193,6 +200,18 @@ static int ask_block_size(struct conn *conn)
                  plugin_get_name(), fault, export->block_minimum, export->block_preferred,
                  export->block_maximum);
     return -1;
+}
+
+/* What lies behind the last whole block is out of reach: each request is of whole blocks. */
+static void hint_at_rest(const struct conn_export *export)
+{
+    static atomic_flag is_given = ATOMIC_FLAG_INIT;
+    uint64_t rest = export->block_minimum ? export->size_bytes % export->block_minimum : 0;
+
+    if (rest && !atomic_flag_test_and_set(&is_given))
+        log_warning("plugin %s: the size, %" PRIu64 " bytes, is no multiple of the minimum block "
+                    "size, %" PRIu32 ": no client can reach the last %" PRIu64 " bytes",
+                    plugin_get_name(), export->size_bytes, export->block_minimum, rest);
 }
 
 static int ask_about_writing(struct conn *conn)
@@ -222,6 +241,7 @@ static int ask_everything(struct conn *conn)
 
     if (ask_size(conn) < 0 || ask_block_size(conn) < 0)
         return -1;
+    hint_at_rest(export);
     export->call_max = find_call_max(export);
     export->payload_max = find_payload_max(export);
     if (!conn->policy->is_readonly &&
@@ -288,6 +308,8 @@ static int call_open(struct conn *conn, const char *name)
     if (begin(conn) < 0)
         return -1;
     conn->export.handle = PLUGIN_CALL(open)(conn->policy->is_readonly);
+    if (!conn->export.handle)
+        plugin_hint_at_silence();
     plugin_leave(conn);
     DEBUG_LOG(DEBUG_CONTROLPATH, "open export %s: %s", log_quote(quoted, conn->export.name),
               conn->export.handle ? "ok" : "failed");
@@ -393,6 +415,8 @@ static int call_list(struct conn *conn, struct nbdkit_exports *exports)
     if (begin(conn) < 0)
         return -1;
     int result = PLUGIN_CALL(list_exports)(conn->policy->is_readonly, is_tls(conn), exports);
+    if (result < 0)
+        plugin_hint_at_silence();
     plugin_leave(conn);
     return result < 0 ? -1 : 0;
 }

@@ -52,11 +52,6 @@ static void leave_plugin(struct conn **conn)
     if (conn_get_state(entered_conn_) != CONN_ACTIVE)                                              \
     return ESHUTDOWN
 
-static int to_error(int result)
-{
-    return result >= 0 ? 0 : plugin_take_error();
-}
-
 static bool is_unsupported(int error)
 {
     return error == ENOTSUP || error == EOPNOTSUPP;
@@ -73,7 +68,7 @@ static int finish_write(struct conn *conn, int error, bool is_fua)
 {
     if (error || !is_fua || conn->export.can_fua != NBDKIT_FUA_EMULATE)
         return error;
-    return to_error(PLUGIN_CALL(flush)(conn->export.handle, 0));
+    return plugin_read_result(PLUGIN_CALL(flush)(conn->export.handle, 0));
 }
 
 /* Lets others into the plugin between two calls. */
@@ -111,7 +106,8 @@ static int call_pread(struct conn *conn, struct io_range range, char *buffer)
 
     do {
         step = get_step(conn, UINT32_MAX, range.count);
-        error = to_error(PLUGIN_CALL(pread)(conn->export.handle, buffer, step, range.offset, 0));
+        error = plugin_read_result(
+            PLUGIN_CALL(pread)(conn->export.handle, buffer, step, range.offset, 0));
         buffer += step;
     } while (step_on(conn, &range, step, &error));
     return error;
@@ -124,8 +120,8 @@ static int call_pwrite(struct conn *conn, struct io_range range, const char *buf
 
     do {
         step = get_step(conn, UINT32_MAX, range.count);
-        error = to_error(PLUGIN_CALL(pwrite)(conn->export.handle, buffer, step, range.offset,
-                                             native_fua(conn, is_fua)));
+        error = plugin_read_result(PLUGIN_CALL(pwrite)(conn->export.handle, buffer, step,
+                                                       range.offset, native_fua(conn, is_fua)));
         buffer += step;
     } while (step_on(conn, &range, step, &error));
     return error;
@@ -150,9 +146,9 @@ static int call_extents(struct conn *conn, struct io_range range, bool is_one,
 
     if (range.count > UINT32_MAX)
         range.count = EXTENTS_PIECE_BYTES;
-    int error =
-        to_error(PLUGIN_CALL(extents)(conn->export.handle, (uint32_t)range.count, range.offset,
-                                      is_one ? NBDKIT_FLAG_REQ_ONE : 0, extents));
+    int error = plugin_read_result(PLUGIN_CALL(extents)(conn->export.handle, (uint32_t)range.count,
+                                                        range.offset,
+                                                        is_one ? NBDKIT_FLAG_REQ_ONE : 0, extents));
 
     if (error)
         return error;
@@ -208,7 +204,7 @@ int io_write(struct conn *conn, struct io_range range, const void *buffer, bool 
 int io_flush(struct conn *conn)
 {
     PLUGIN_SCOPE(conn);
-    return to_error(PLUGIN_CALL(flush)(conn->export.handle, 0));
+    return plugin_read_result(PLUGIN_CALL(flush)(conn->export.handle, 0));
 }
 
 uint32_t io_get_zero_step(const struct conn *conn, uint64_t bytes)
@@ -249,8 +245,8 @@ static int do_pieces(struct conn *conn, struct io_range range, struct io_zero_fl
 
 static int trim_piece(struct conn *conn, struct io_range piece, struct io_zero_flags flags)
 {
-    return to_error(PLUGIN_CALL(trim)(conn->export.handle, (uint32_t)piece.count, piece.offset,
-                                      native_fua(conn, flags.is_fua)));
+    return plugin_read_result(PLUGIN_CALL(trim)(conn->export.handle, (uint32_t)piece.count,
+                                                piece.offset, native_fua(conn, flags.is_fua)));
 }
 
 int io_trim(struct conn *conn, struct io_range range, bool is_fua)
@@ -287,7 +283,7 @@ static int call_zero(struct conn *conn, struct io_range range, struct io_zero_fl
         plugin_flags |= NBDKIT_FLAG_MAY_TRIM;
     if (flags.is_fast)
         plugin_flags |= NBDKIT_FLAG_FAST_ZERO;
-    return to_error(
+    return plugin_read_result(
         PLUGIN_CALL(zero)(conn->export.handle, (uint32_t)range.count, range.offset, plugin_flags));
 }
 
@@ -329,7 +325,7 @@ static int cache_piece(struct conn *conn, struct io_range piece, struct io_zero_
     (void)flags;
     if (conn->export.can_cache == NBDKIT_CACHE_EMULATE)
         return read_and_drop(conn, piece);
-    return to_error(
+    return plugin_read_result(
         PLUGIN_CALL(cache)(conn->export.handle, (uint32_t)piece.count, piece.offset, 0));
 }
 

@@ -10,6 +10,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,6 +20,7 @@
 #include "api_log.h"
 #include "cleanup.h"
 #include "conn.h"
+#include "crash.h"
 #include "debug_flags.h"
 #include "log.h"
 #define NBDKIT_API_VERSION 2
@@ -351,6 +353,40 @@ void plugin_leave(struct conn *conn)
     if (lock)
         pthread_mutex_unlock(lock);
     transport_resume_deadline(conn->transport);
+}
+
+void plugin_hint_at_silence(void)
+{
+    static atomic_flag is_given = ATOMIC_FLAG_INIT;
+
+    if (*api_log_get_text() == '\0' && !atomic_flag_test_and_set(&is_given))
+        log_warning("plugin %s: %s failed without a message: call nbdkit_error() before it returns",
+                    plugin_get_name(), crash_callback);
+}
+
+static void hint_at_result(int result)
+{
+    static atomic_flag is_given = ATOMIC_FLAG_INIT;
+
+    if (!atomic_flag_test_and_set(&is_given))
+        log_warning("plugin %s: %s returned %d, which counts as success: return 0, or -1 for an "
+                    "error",
+                    plugin_get_name(), crash_callback, result);
+}
+
+int plugin_read_result(int result)
+{
+    if (result == 0)
+        return 0;
+    if (result > 0) {
+        hint_at_result(result);
+        return 0;
+    }
+    int error = plugin_take_error();
+    /* By these two, a plugin asks for another way. */
+    if (error != ENOTSUP && error != EOPNOTSUPP)
+        plugin_hint_at_silence();
+    return error;
 }
 
 int plugin_take_error(void)

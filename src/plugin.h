@@ -54,6 +54,15 @@ void plugin_unload(void);
 /* Before the first connection's callback: may the client come in? Returns 0 or -1. */
 int plugin_preconnect(struct conn *conn);
 
+/*
+ * Between plugin_enter() and plugin_leave(): the errno that a callback's result
+ * of 0 or -1 comes to. Hints, once each, at other results and at a failure without a message.
+ */
+int plugin_read_result(int result);
+
+/* Likewise, after a callback that failed: hints, once, if it did so without a message. */
+void plugin_hint_at_silence(void);
+
 /* Calls a callback, between plugin_enter() and plugin_leave(): PLUGIN_CALL(pread)(handle, ...). */
 #define PLUGIN_CALL(callback) (CRASH_NOTE(#callback), plugin_get_table()->callback)
 

@@ -721,3 +721,28 @@ EOT
     py <<<'same(ready().read(0, 3), b"ccc", "data")'
     stop
 }
+
+@test "a failure without a message, a result of 5, a size of no whole blocks: one hint for each" {
+    serve "$BUILD/tests/plugins/silent.so"
+    py <<'EOT'
+for _ in range(2):
+    client = ready()
+    same(client.read(0, 512), b"x" * 512, "data")
+    same([client.errno(CMD_FLUSH) for _ in range(2)], [EIO, EIO], "errnos of flushes")
+    client.disconnect()
+EOT
+    same "$(grep -c "warning: plugin silent: pread returned 5, which counts as success" "$LOG")" 1
+    same "$(grep -c "warning: plugin silent: flush failed without a message: call nbdkit_error()" "$LOG")" 1
+    same "$(grep -c "warning: plugin silent: the size, 1000 bytes, .* last 488 bytes" "$LOG")" 1
+    same "$(grep -c "plugin silent:" "$LOG")" 3
+    stop
+    serve "$BUILD/tests/plugins/silent.so"
+    py <<'EOT'
+client = connect()
+client.greet()
+assert client.refusal(OPT_GO, go_query("closed")) & REP_ERROR_BIT
+client.abort()
+EOT
+    has "warning: plugin silent: open failed without a message"
+    stop
+}
