@@ -5,10 +5,12 @@
  */
 #include "tls_certificates.h"
 
+#include <errno.h>
 #include <gnutls/x509.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -188,18 +190,29 @@ enum tls_outcome tls_certificates_load_default(gnutls_certificate_credentials_t 
     const char *base = is_root ? SYSCONF_FOLDER : getenv("HOME");
     const char *const *names = is_root ? roots : users;
 
+    int obstacle = ENOENT;
+
     for (; base && *names; names++) {
         CLEANUP_FREE char *folder = NULL;
         if (asprintf(&folder, "%s/%s", base, *names) < 0) {
             folder = NULL;
             return tls_file_fail(fault, "there is no memory");
         }
+        /* Nobody has named it: a home that cannot be entered is as good as an empty one. */
+        if (access(folder, F_OK) < 0) {
+            obstacle = errno;
+            continue;
+        }
         enum tls_outcome outcome = tls_certificates_load(certificates, folder, fault);
         if (outcome != TLS_NOTHING_THERE)
             return outcome;
     }
-    tls_file_fail(fault, "there are no certificates in %s/%s", base ? base : "$HOME",
-                  is_root ? "pki/nbdlab or pki/nbdkit"
-                          : ".pki/nbdlab, .pki/nbdkit, .config/pki/nbdlab or .config/pki/nbdkit");
+    const char *why = obstacle == ENOENT ? "" : strerror(obstacle);
+    if (is_root)
+        tls_file_fail(fault, "there are no certificates in %s/%s or %s/%s%s%s", base, roots[0],
+                      base, roots[1], *why ? ": " : "", why);
+    else
+        tls_file_fail(fault, "there are no certificates in ~/%s, ~/%s, ~/%s or ~/%s%s%s", users[0],
+                      users[1], users[2], users[3], *why ? ": " : "", why);
     return TLS_NOTHING_THERE;
 }

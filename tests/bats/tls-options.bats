@@ -101,6 +101,11 @@ user_mode() {
     contains "$output" "$HOME/.pki/nbdlab/server-key.pem"
     contains "$output" "warning: TLS is off"
     contains "$output" "<>"
+    # A home that cannot be entered is no reason to speak of what nobody has named.
+    chmod 000 "$HOME"
+    run -0 as_user env TMPDIR=/tmp "$NBDLAB" memory 1M --run 'printf "<%s>" "$tls"'
+    chmod 755 "$HOME"
+    same "$output" "<>"
 }
 
 @test "root looks in the system's folder, which --dump-config names, and nowhere else" {
@@ -108,7 +113,7 @@ user_mode() {
         mkdir -p "$HOME/.pki"
         cp -r "$PKI/server" "$HOME/.pki/nbdlab"
         same "$(mode)" "<>"
-        refused "there are no certificates in /etc/pki/nbdlab or pki/nbdkit" --tls=require
+        refused "there are no certificates in /etc/pki/nbdlab or /etc/pki/nbdkit" --tls=require
     fi
     run -0 "$NBDLAB" --dump-config
     contains "$output" "root_tls_certificates_dir=/etc/pki/nbdkit"
