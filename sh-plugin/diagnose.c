@@ -28,6 +28,16 @@ static const char *get_text(const char *joined)
     return joined == NULL ? "(no memory to show it)" : joined;
 }
 
+/* The text behind "METHOD: ", which fragments have in front of the shell's complaints, too. */
+static const char *skip_method(const char *joined, const char *method)
+{
+    size_t length = strlen(method);
+
+    return joined && strncmp(joined, method, length) == 0 && strncmp(joined + length, ": ", 2) == 0
+               ? joined + length + 2
+               : get_text(joined);
+}
+
 static const char *get_signal_name(int number, char name[HOW_MAX])
 {
     const char *abbreviation = sigabbrev_np(number);
@@ -124,18 +134,20 @@ int diagnose_log_cut(const struct diagnose_report *report)
     double seconds = is_timeout ? limits_get_timeout_seconds() : limits_get_grace_seconds();
     CLEANUP_FREE char *quoted = diagnose_quote_errors(report->errors);
     const char *told = quoted ? quoted : "";
+    char within[HOW_MAX];
 
+    snprintf(within, sizeof within, "%g second%s", seconds, TEXT_PLURAL(seconds));
     if (report->end->cut == LIMITS_SURPLUS)
         nbdkit_error("%s: %s printed more than 64 MiB too much, and went on: killed; if it is dd: "
                      "iflag=count_bytes,skip_bytes%s",
                      program_get_name(), report->method, told);
     else if (report->end->is_cut_by_child)
         nbdkit_error("%s: %s ended, but a background process that kept its stdout or stderr open "
-                     "did not within %g seconds %s: killed; redirect both (>/dev/null 2>&1 &)%s",
-                     program_get_name(), report->method, seconds, limit, told);
+                     "did not within %s %s: killed; redirect both (>/dev/null 2>&1 &)%s",
+                     program_get_name(), report->method, within, limit, told);
     else
-        nbdkit_error("%s: %s did not end within %g seconds %s: killed%s", program_get_name(),
-                     report->method, seconds, limit, told);
+        nbdkit_error("%s: %s did not end within %s %s: killed%s", program_get_name(),
+                     report->method, within, limit, told);
     return get_cut_errno(report->end->cut);
 }
 
@@ -174,7 +186,8 @@ void diagnose_log_failure(const struct diagnose_report *report)
         nbdkit_error("%s: %s: %s: %s%s", program_get_name(), report->method, how, get_text(joined),
                      hint);
     else
-        nbdkit_error("%s: %s: %s%s", program_get_name(), report->method, get_text(joined), hint);
+        nbdkit_error("%s: %s: %s%s", program_get_name(), report->method,
+                     skip_method(joined, report->method), hint);
 }
 
 void diagnose_log_false(const struct diagnose_report *report)

@@ -18,6 +18,7 @@
 #include "map.h"
 #include "map_table.h"
 #include "script_io.h"
+#include "text.h"
 
 #define NANOSECONDS_PER_SECOND 1000000000
 #define NANOSECONDS_PER_MILLISECOND 1000000
@@ -107,9 +108,9 @@ static int fail_part(const struct request *request, const struct part *part, int
     const char *name = strerrorname_np(error);
 
     return call_fail("map", error,
-                     "line %zu: a %s of %" PRIu32 " bytes at offset %" PRIu64 " fails with %s",
-                     part->entry->line, request->verb, part->count, part->offset,
-                     name == NULL ? "an error" : name);
+                     "line %zu: a %s of %" PRIu32 " byte%s at offset %" PRIu64 " fails with %s",
+                     part->entry->line, request->verb, part->count, TEXT_PLURAL(part->count),
+                     part->offset, name == NULL ? "an error" : name);
 }
 
 static int wait_for_delay(const struct map_entry *entry)

@@ -46,10 +46,27 @@ static int check_interpreter(const char *path, char *line)
     return -1;
 }
 
+/* What else a file with this ending may be meant for: the end of a message. */
+static const char *get_other_plugin(const char *path)
+{
+    const char *dot = strrchr(path, '.');
+
+    if (dot && strcmp(dot, ".c") == 0)
+        return ", or, if it is a plugin in C, put cc in the place of sh";
+    if (dot && strcmp(dot, ".py") == 0)
+        return ", or, if it is a plugin in Python, put python in the place of sh";
+    return "";
+}
+
 static int check_type(const char *path)
 {
     struct stat status;
 
+    if (!*path) {
+        nbdkit_error("the name of the script is empty: give its path (an unset variable of a "
+                     "shell?)");
+        return -1;
+    }
     if (stat(path, &status) < 0) {
         nbdkit_error("%s: %s: give the path of the script", path, strerror(errno));
         return -1;
@@ -60,7 +77,7 @@ static int check_type(const char *path)
         return -1;
     }
     if (access(path, X_OK) < 0) {
-        nbdkit_error("%s: not executable: run 'chmod +x %s'", path, path);
+        nbdkit_error("%s: not executable: run 'chmod +x %s'%s", path, path, get_other_plugin(path));
         return -1;
     }
     return 0;

@@ -14,6 +14,7 @@
 #include "ask.h"
 #include "connection.h"
 #include "script_io.h"
+#include "text.h"
 
 struct script_range script_format_range(uint32_t count, uint64_t offset)
 {
@@ -79,9 +80,9 @@ int script_pread(const struct connection *connection, void *buffer, uint32_t cou
     if (printed == count)
         return 0;
     return call_refuse(&call, EIO,
-                       "printed %zu bytes instead of %" PRIu32 ": print exactly the $3 bytes that "
+                       "printed %zu byte%s instead of %" PRIu32 ": print exactly the $3 bytes that "
                        "are asked for, and nothing else%s",
-                       printed, count,
+                       printed, TEXT_PLURAL(printed), count,
                        has_counted_blocks(printed, count, &errors)
                            ? "; dd counts blocks: iflag=count_bytes,skip_bytes"
                            : "");

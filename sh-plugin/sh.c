@@ -23,6 +23,7 @@
 #include "program.h"
 #include "script.h"
 
+#define INLINE_NAME "inline script"
 #define THREAD_MODEL NBDKIT_THREAD_MODEL_PARALLEL
 
 static const char *name = "sh"; /* as the user calls the script */
@@ -115,7 +116,7 @@ static char *locate_script(const char *value)
             nbdkit_error("%s: %s", value, strerror(errno));
         return located;
     }
-    name = "inline script";
+    name = INLINE_NAME;
     if (asprintf(&inline_path, "%s/inline-script.sh", lifetime_get_tmpdir()) < 0) {
         inline_path = NULL;
         nbdkit_error("no memory");
@@ -145,9 +146,27 @@ static int ask_magic_key(void)
     return 0;
 }
 
+/* Shells take a carriage return for a part of the line's last word. */
+static void warn_of_returns(void)
+{
+    CLEANUP_FREE char *text = script_read_text(path, needs_shell);
+    const char *end = text ? strstr(text, "\r\n") : NULL;
+    size_t line = 1;
+
+    if (!end)
+        return;
+    for (const char *at = text; at < end; at++)
+        line += *at == '\n';
+    nbdkit_warning("%s: line %zu ends with a carriage return, as in Windows: run \"sed -i "
+                   "'s/\\r$//' %s\"",
+                   name, line, strcmp(name, INLINE_NAME) == 0 ? "FILE" : name);
+}
+
 static int set_script(const char *value)
 {
     path = locate_script(value);
+    if (path)
+        warn_of_returns();
     enum status_result load = path ? ask_status("load", CALL_ARGUMENTS(NULL)) : STATUS_ERROR;
     knows_load = load != STATUS_MISSING;
     if (load != STATUS_ERROR && ask_magic_key() == 0)

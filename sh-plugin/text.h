@@ -29,6 +29,9 @@ char *text_quote_words(const char *const *words);
  */
 bool text_is_shell_complaint(const char *text, size_t length);
 
+/* The ending of a noun that is counted, in a message: "1 byte", "2 bytes". */
+#define TEXT_PLURAL(count) ((count) == 1 ? "" : "s")
+
 /* Is there a line that is not empty, and no trace of `set -x`? The text needs no NUL at its end. */
 bool text_has_message(const char *text, size_t length);
 

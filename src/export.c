@@ -210,8 +210,9 @@ static void hint_at_rest(const struct conn_export *export)
 
     if (rest && !atomic_flag_test_and_set(&is_given))
         log_warning("plugin %s: the size, %" PRIu64 " bytes, is no multiple of the minimum block "
-                    "size, %" PRIu32 ": no client can reach the last %" PRIu64 " bytes",
-                    plugin_get_name(), export->size_bytes, export->block_minimum, rest);
+                    "size, %" PRIu32 ": no client can reach the last %" PRIu64 " byte%s",
+                    plugin_get_name(), export->size_bytes, export->block_minimum, rest,
+                    rest == 1 ? "" : "s");
 }
 
 static int ask_about_writing(struct conn *conn)

@@ -143,6 +143,17 @@ EOT
     same "$(ls -A "$TMPDIR")" ""
 }
 
+@test "a fragment's complaint names the method once, and one second is no seconds" {
+    serve eval sh.timeout=1 get_size='echo 1M' pread='[ $4 = 0 ] && exec sleep 1000; nosuch; exit 1'
+    py <<'EOT'
+client = ready()
+same([client.errno(CMD_READ, at, 512) for at in (512, 0)], [EIO, EIO], "errnos")
+EOT
+    has "error: eval: pread: 1: nosuch: not found"
+    has "eval: pread did not end within 1 second (sh.timeout): killed"
+    stop
+}
+
 @test "fragments with quotes, newlines and a leading dash" {
     serve eval get_size="
         # a comment

@@ -26,7 +26,7 @@ one_error_with() {
     local errors text
     errors=$(grep 'error:' "$LOG")
     same "$(wc -l <<<"$errors")" 1
-    contains "$errors" disk.sh
+    contains "$errors" disk
     for text in "$@"; do contains "$errors" "$text"; done
 }
 
@@ -480,6 +480,22 @@ EOT
     printf '#!/bin/sh\r\necho 1M\r\n' >"$DIR/disk.sh"
     chmod +x "$DIR/disk.sh"
     start_fails "$DIR/disk.sh" "carriage return" "line 1"
+}
+
+@test "a carriage return behind a later line is told before the shell stumbles over it" {
+    printf '#!/bin/sh\ncase $1 in\r\nget_size) echo 1M ;;\r\nesac\r\n' >"$DIR/disk.sh"
+    chmod +x "$DIR/disk.sh"
+    run -1 "$NBDLAB" -f -U "$SOCK" sh "$DIR/disk.sh" 3>&-
+    contains "$output" "warning: $DIR/disk.sh: line 2 ends with a carriage return, as in Windows: run"
+    contains "$output" "load: the shell gave up"
+}
+
+@test "a script without a name, and one that is meant for another plugin" {
+    run -1 "$NBDLAB" -f -U "$SOCK" sh '' 3>&-
+    contains "$output" "the name of the script is empty"
+    touch "$DIR/disk.c" "$DIR/disk.py"
+    start_fails "$DIR/disk.c" "disk.c: not executable" "put cc in the place of sh"
+    start_fails "$DIR/disk.py" "disk.py: not executable" "put python in the place of sh"
 }
 
 @test "a script that loses its executable bit while it is served" {
