@@ -423,14 +423,13 @@ static int add_file_extents(const struct part *part, struct nbdkit_extents *exte
     uint64_t end = part->offset + part->count, length;
 
     for (uint64_t offset = part->offset; offset < end; offset += length) {
-        bool is_hole;
+        uint32_t type;
 
         if (fileio_find_extent(get_file(part), get_file_offset(part) + (offset - part->offset),
-                               &length, &is_hole) < 0)
+                               &length, &type) < 0)
             return -1;
         length = length < part->limit - offset ? length : part->limit - offset;
-        if (nbdkit_add_extent(extents, offset, length,
-                              is_hole ? NBDKIT_EXTENT_HOLE | NBDKIT_EXTENT_ZERO : 0) < 0)
+        if (nbdkit_add_extent(extents, offset, length, type) < 0)
             return -1;
         if (is_one)
             break;

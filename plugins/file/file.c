@@ -413,12 +413,11 @@ static int file_extents(void *handle, uint32_t count, uint64_t offset, uint32_t 
 
     while (offset < end) {
         uint64_t length_bytes;
-        bool is_hole;
+        uint32_t type;
 
-        if (fileio_find_extent(handle, offset, &length_bytes, &is_hole) == -1)
+        if (fileio_find_extent(handle, offset, &length_bytes, &type) == -1)
             return -1;
-        if (nbdkit_add_extent(extents, offset, length_bytes,
-                              is_hole ? NBDKIT_EXTENT_HOLE | NBDKIT_EXTENT_ZERO : 0) == -1)
+        if (nbdkit_add_extent(extents, offset, length_bytes, type) == -1)
             return -1;
         if ((flags & NBDKIT_FLAG_REQ_ONE) != 0)
             break;

@@ -342,8 +342,9 @@ bool fileio_can_find_extents(const struct fileio *file)
     return lseek(file->file_fd, 0, SEEK_HOLE) != -1 || errno == ENXIO;
 }
 
-/* Behind the last data: a hole to the end, unless the end has moved to before it. */
-static int find_last_hole(struct fileio *file, uint64_t offset, uint64_t *length_bytes)
+/* Behind the last data: a hole to the end, and what is missing where the end has moved. */
+static int find_last_hole(struct fileio *file, uint64_t offset, uint64_t *length_bytes,
+                          uint32_t *type)
 {
     struct stat status;
 
@@ -351,31 +352,24 @@ static int find_last_hole(struct fileio *file, uint64_t offset, uint64_t *length
         nbdkit_error("%s: cannot find the file's size: %m", file->name);
         return -1;
     }
-    if ((uint64_t)status.st_size <= offset)
-        return fail_truncated(file, (uint64_t)status.st_size);
-    *length_bytes = (uint64_t)status.st_size - offset;
+    bool is_missing = (uint64_t)status.st_size <= offset;
+    *type = is_missing ? NBDKIT_EXTENT_HOLE : NBDKIT_EXTENT_HOLE | NBDKIT_EXTENT_ZERO;
+    *length_bytes = (is_missing ? file->size_bytes : (uint64_t)status.st_size) - offset;
     return 0;
 }
 
-int fileio_find_extent(struct fileio *file, uint64_t offset, uint64_t *length_bytes, bool *is_hole)
+int fileio_find_extent(struct fileio *file, uint64_t offset, uint64_t *length_bytes, uint32_t *type)
 {
     off_t data = lseek(file->file_fd, (off_t)offset, SEEK_DATA);
-    off_t hole;
+    off_t end = data == (off_t)offset ? lseek(file->file_fd, data, SEEK_HOLE) : data;
 
-    *is_hole = data != (off_t)offset;
-    if (data == -1 && errno == ENXIO)
-        return find_last_hole(file, offset, length_bytes);
-    if (data == -1)
+    if (end == -1 && errno == ENXIO)
+        return find_last_hole(file, offset, length_bytes, type);
+    if (end == -1)
         return log_failure(file, "find the extent of", 1, offset);
-    if (*is_hole) {
-        *length_bytes = (uint64_t)data - offset;
-        return 0;
-    }
-    hole = lseek(file->file_fd, data, SEEK_HOLE);
-    if (hole == -1)
-        return log_failure(file, "find the extent of", 1, offset);
+    *type = data == (off_t)offset ? 0 : NBDKIT_EXTENT_HOLE | NBDKIT_EXTENT_ZERO;
     /* A hole punched between the two calls; to call a byte of it data is always right. */
-    *length_bytes = hole == data ? 1 : (uint64_t)(hole - data);
+    *length_bytes = end == (off_t)offset ? 1 : (uint64_t)end - offset;
     return 0;
 }
 

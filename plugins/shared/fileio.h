@@ -75,8 +75,10 @@ int fileio_cache_range(struct fileio *file, uint32_t count_bytes, uint64_t offse
 /* True if the file can tell its holes. */
 bool fileio_can_find_extents(const struct fileio *file);
 
-/* Stores whether a hole or data is at offset, and in *length_bytes for how many bytes. */
-int fileio_find_extent(struct fileio *file, uint64_t offset, uint64_t *length_bytes, bool *is_hole);
+/* Stores what is at offset, NBDKIT_EXTENT_*, and in *length_bytes for how many bytes. The missing
+ * end of a file that has become shorter is a hole that does not read as zeroes: it reads as EIO. */
+int fileio_find_extent(struct fileio *file, uint64_t offset, uint64_t *length_bytes,
+                       uint32_t *type);
 
 /* How many bytes requests should have, as the block device says: a power of 2 from 4096 to 32 MiB.
  * 0 for a regular file, and if the device says nothing. */

@@ -557,9 +557,11 @@ EOT
 @test "map: a file that becomes shorter while it is served is an error, not zeroes" {
     serve_map <<<'0 256K file a'
     py <<'EOT'
-c = ready()
+c = ready(meta=True)
 os.truncate(os.environ["DISK"] + "/a", 4096)
 same(c.errno(CMD_READ, 8192, 512), EIO, "errno")
+same(c.block_status(0, 256 << 10), [(4096, 0), (252 << 10, 1)], "a hole, not zeroes")
+same(c.errno(CMD_READ, 0, 256 << 10), EIO, "errno")
 same(c.read(0, 4096), b"a" * 4096, "what is left")
 EOT
     has "it was truncated while it was served"

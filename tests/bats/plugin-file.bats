@@ -227,8 +227,13 @@ same(len(c.read(0, 1 << 20)), 1 << 20)
 os.truncate(os.environ["DISK"], 600000)
 same(c.errno(CMD_READ, 599000, 2000), EIO)
 same(c.errno(CMD_READ, 700000, 512), EIO)
-same(c.errno(CMD_BLOCK_STATUS, 700000, 512), EIO)
+# A hole, but none that reads as zeroes.
+same(c.block_status(0, 1 << 20), [(600000, 0), (448576, 1)])
+same(c.block_status(700000, 512), [(348576, 1)])
+same(c.errno(CMD_READ, 0, 1 << 20), EIO)
 same(len(c.read(0, 600000)), 600000)
+os.truncate(os.environ["DISK"], 0)
+same(c.block_status(0, 512), [(1 << 20, 1)])
 EOT
     has "the file ends at offset 600000, it had 1048576 bytes when it was opened"
     stop

@@ -111,11 +111,11 @@ bool fileio_can_find_extents(const struct fileio *file)
 }
 
 /* Data and holes of 100 bytes each. */
-int fileio_find_extent(struct fileio *file, uint64_t offset, uint64_t *length, bool *is_hole)
+int fileio_find_extent(struct fileio *file, uint64_t offset, uint64_t *length, uint32_t *type)
 {
     (void)file;
     *length = 100 - offset % 100;
-    *is_hole = offset / 100 % 2 == 1;
+    *type = offset / 100 % 2 == 1 ? NBDKIT_EXTENT_HOLE | NBDKIT_EXTENT_ZERO : 0;
     return 0;
 }
 
