@@ -22,13 +22,15 @@
 static int ready_fd = -1; /* to the waiting parent; -1 in the foreground */
 static pid_t parent;      /* of --exit-with-parent, or 0 */
 
+/* Those of 0 to 2 that the program was started without. */
+static bool was_closed[STDERR_FILENO + 1];
+
 void background_open_stdio(void)
 {
     int fd;
 
-    do {
-        fd = open("/dev/null", O_RDWR);
-    } while (fd >= 0 && fd <= STDERR_FILENO);
+    while ((fd = open("/dev/null", O_RDWR)) >= 0 && fd <= STDERR_FILENO)
+        was_closed[fd] = true;
     if (fd >= 0)
         close(fd);
 }
@@ -44,6 +46,11 @@ static void discard(int target)
 
 int background_take_stdio(int *in_fd, int *out_fd)
 {
+    if (was_closed[STDIN_FILENO] || was_closed[STDOUT_FILENO]) {
+        log_error("-s serves a client on standard input and output, but standard %s is closed",
+                  was_closed[STDIN_FILENO] ? "input" : "output");
+        return -1;
+    }
     if (isatty(STDIN_FILENO)) {
         log_error("-s serves a client on standard input, but that is a terminal");
         return -1;

@@ -573,6 +573,17 @@ same(process.wait(BOUND_S), 0, "exit status")
 EOT
 }
 
+@test "-s: without standard input or output there is no client" {
+    local status=0
+    "$NBDLAB" -s memory 1M <&- >"$DIR/out" 2>"$DIR/message" || status=$?
+    same "$status" 1
+    contains "$(cat "$DIR/message")" "standard input is closed"
+    status=0
+    "$NBDLAB" -s memory 1M </dev/null >&- 2>"$DIR/message" || status=$?
+    same "$status" 1
+    contains "$(cat "$DIR/message")" "standard output is closed"
+}
+
 @test "-s: a client that cannot be served is a failure, not a wait" {
     with_descriptors 8 -s memory 1M
 }
