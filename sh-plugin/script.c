@@ -15,6 +15,7 @@
 #include <nbdkit-plugin.h>
 
 #include "cleanup.h"
+#include "noexec.h"
 #include "script.h"
 
 #define TEXT_MAX (256 * 1024) /* bytes of a script whose text is looked at */
@@ -41,8 +42,10 @@ static int check_interpreter(const char *path, char *line)
     interpreter[strcspn(interpreter, " \t")] = '\0';
     if (access(interpreter, X_OK) == 0)
         return 0;
-    nbdkit_error("%s: line 1 names the interpreter '%.200s': %s: install it, or correct the line",
-                 path, interpreter, strerror(errno));
+    bool is_noexec = errno == EACCES && noexec_holds(interpreter);
+    nbdkit_error("%s: line 1 names the interpreter '%.200s': %s: install it%s, or correct the line",
+                 path, interpreter, strerror(errno),
+                 is_noexec ? " on a file system that is not mounted noexec" : "");
     return -1;
 }
 
@@ -58,7 +61,22 @@ static const char *get_other_plugin(const char *path)
     return "";
 }
 
-static int check_type(const char *path)
+/* Why a file that cannot be run cannot be. It was saved by us where its name is another. */
+static int refuse_mode(const char *path, const char *name, mode_t mode)
+{
+    bool is_ours = strcmp(path, name) != 0;
+
+    if (!(mode & (S_IXUSR | S_IXGRP | S_IXOTH)) || !noexec_holds(path))
+        nbdkit_error("%s: not executable: run 'chmod +x %s'%s", path, path, get_other_plugin(path));
+    else
+        nbdkit_error("%s: no program can be run from %s, which is mounted with the option noexec: "
+                     "%s",
+                     name, is_ours ? "the folder for temporary files" : "this file system",
+                     is_ours ? "set TMPDIR to another folder" : "copy the script to another one");
+    return -1;
+}
+
+static int check_type(const char *path, const char *name)
 {
     struct stat status;
 
@@ -76,11 +94,7 @@ static int check_type(const char *path)
                      S_ISDIR(status.st_mode) ? "a directory" : "not a regular file");
         return -1;
     }
-    if (access(path, X_OK) < 0) {
-        nbdkit_error("%s: not executable: run 'chmod +x %s'%s", path, path, get_other_plugin(path));
-        return -1;
-    }
-    return 0;
+    return access(path, X_OK) < 0 ? refuse_mode(path, name, status.st_mode) : 0;
 }
 
 int script_check_file(const char *path, const char *name, bool *needs_shell)
@@ -88,7 +102,7 @@ int script_check_file(const char *path, const char *name, bool *needs_shell)
     char head[HEAD_MAX + 1];
 
     *needs_shell = false;
-    if (check_type(path) < 0)
+    if (check_type(path, name) < 0)
         return -1;
     ssize_t length = read_beginning(path, head, HEAD_MAX);
     /* A program need not be readable, nor text. */

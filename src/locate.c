@@ -15,6 +15,7 @@
 
 #include "cleanup.h"
 #include "log.h"
+#include "noexec.h"
 #include "shebang.h"
 
 /* The structures for this machine's word size. */
@@ -349,6 +350,13 @@ static int locate_by_path(const char *path, struct locate_result *result)
     if (is_shared_object(path)) {
         result->path = strdup(path);
         return result->path ? 0 : -1;
+    }
+    if (access(path, X_OK) < 0 && status.st_mode & (S_IXUSR | S_IXGRP | S_IXOTH) &&
+        noexec_holds(path)) {
+        log_error("cannot use %s: no program can be run from this file system, which is mounted "
+                  "with the option noexec: copy the script to another one",
+                  path);
+        return -1;
     }
     if (access(path, X_OK) < 0) {
         log_error("cannot use %s: it is neither a shared object (a compiled plugin) nor an "

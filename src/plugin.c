@@ -23,6 +23,7 @@
 #include "crash.h"
 #include "debug_flags.h"
 #include "log.h"
+#include "noexec.h"
 #define NBDKIT_API_VERSION 2
 #include "nbdkit-plugin.h"
 #include "policy.h"
@@ -153,7 +154,9 @@ int plugin_load(const char *path)
     /* Global, because modules that an interpreter loads look for it in the plugin's libraries. */
     plugin.library = dlopen(plugin.path, RTLD_NOW | RTLD_GLOBAL);
     if (!plugin.library) {
-        log_error("cannot load plugin: %s", dlerror());
+        log_error("cannot load plugin: %s%s", dlerror(),
+                  noexec_holds(plugin.path) ? "; it is on a file system that is mounted noexec"
+                                            : "");
         return -1;
     }
     *(void **)&init = dlsym(plugin.library, "plugin_init");

@@ -13,6 +13,7 @@
 #include <nbdkit-plugin.h>
 
 #include "inner.h"
+#include "noexec.h"
 
 static void *library;
 static bool is_loaded; /* load was called */
@@ -75,7 +76,10 @@ int inner_load(const char *path, const char *source)
     /* As the server loads plugins. */
     library = dlopen(path, RTLD_NOW | RTLD_GLOBAL);
     if (!library) {
-        nbdkit_error("%s: cannot load what the compiler made of it: %s", source, dlerror());
+        nbdkit_error("%s: cannot load what the compiler made of it: %s%s", source, dlerror(),
+                     noexec_holds(path) ? "; TMPDIR is on a file system that is mounted noexec: "
+                                          "set it to another folder"
+                                        : "");
         return -1;
     }
     *(void **)&init = dlsym(library, "plugin_init");

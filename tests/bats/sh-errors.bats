@@ -462,6 +462,37 @@ EOT
     start_fails "$DIR/disk.sh" executable chmod
 }
 
+# The mount is this test's own, in a namespace that ends with it.
+@test "a file system that is mounted noexec: that is said, and what to do" {
+    mkdir "$DIR/noexec"
+    cat >"$DIR/try.sh" <<'EOT'
+mount -t tmpfs -o noexec none "$DIR/noexec"
+printf '#!/bin/sh\necho 1M\n' >"$DIR/noexec/disk.sh"
+cp "$BUILD/examples/ramdisk.so" "$DIR/noexec/"
+cp /bin/dash "$DIR/noexec/"
+printf '#!%s/noexec/dash\necho 1M\n' "$DIR" >"$DIR/odd.sh"
+chmod +x "$DIR/noexec/disk.sh" "$DIR/odd.sh"
+cd "$DIR/noexec"
+"$NBDLAB" ./disk.sh --run true
+"$NBDLAB" sh ./disk.sh --run true
+TMPDIR=$PWD "$NBDLAB" sh - --run true <./disk.sh
+TMPDIR=$PWD "$NBDLAB" cc "$TESTS/../examples/ramdisk.c" 1M --run true
+"$NBDLAB" ./ramdisk.so 1M --run true
+"$NBDLAB" "$DIR/odd.sh" --run true
+EOT
+    run unshare --mount --map-root-user sh "$DIR/try.sh"
+    local part
+    for part in 'cannot use ./disk.sh: no program can be run from this file system' \
+        'error: ./disk.sh: no program can be run from this file system' \
+        'inline script: no program can be run from the folder for temporary files' \
+        'TMPDIR is on a file system that is mounted noexec' \
+        'it is on a file system that is mounted noexec' \
+        'install it on a file system that is not mounted noexec'; do
+        contains "$output" "$part"
+    done
+    case $output in *chmod*) false ;; esac
+}
+
 @test "a script that is not there, and a folder" {
     start_fails "$DIR/no-such-disk.sh" "No such file"
     mkdir "$DIR/a-disk.sh"
