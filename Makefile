@@ -190,6 +190,7 @@ $(B)/examples/%.so: examples/%.c $(B)/flags
 
 # The modules that each unit test is linked with.
 $(B)/tests/test_status: sh-plugin/status.c
+$(B)/tests/test_nearest: src/nearest.c
 $(B)/tests/test_outline: sh-plugin/outline.c
 $(B)/tests/test_sh_parse: sh-plugin/parse.c sh-plugin/buf.c
 $(B)/tests/test_map: tests/unit/map_stand_ins.c sh-plugin/map.c sh-plugin/map_table.c sh-plugin/map_parse.c sh-plugin/parse.c \

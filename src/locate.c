@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * Finds plugins. Entered by the main thread at start-up; calls shebang and log.
+ * Finds plugins. Entered by the main thread at start-up; calls shebang,
+ * nearest and log.
  */
 #include "locate.h"
 
@@ -15,6 +16,7 @@
 
 #include "cleanup.h"
 #include "log.h"
+#include "nearest.h"
 #include "noexec.h"
 #include "shebang.h"
 
@@ -278,17 +280,41 @@ void locate_free_names(char **names)
     free(names);
 }
 
+/* The names with commas between, for free(3); or NULL. */
+static char *join_names(char **names)
+{
+    char *joined = NULL;
+    size_t length;
+    FILE *stream = open_memstream(&joined, &length);
+
+    for (char **name = names; stream && name && *name; name++)
+        fprintf(stream, "%s%s", name == names ? "" : ", ", *name);
+    if (stream)
+        fclose(stream);
+    return joined;
+}
+
 static int refuse_name(const char *name)
 {
     CLEANUP_FREE char *own = locate_plugin_folder();
     CLEANUP_FREE char *nbdkits = locate_nbdkit_folders();
+    char **names = locate_list_names();
+    CLEANUP_FREE char *joined = join_names(names);
+    const char *nearest = nearest_find(name, names);
     bool is_here = access(name, F_OK) == 0;
 
-    log_error("cannot find plugin '%s': there is no nbdkit-%s-plugin.so in $NBDLAB_PLUGIN_PATH, "
-              "%s%s%s%s%s",
-              name, name, own ? own : PLUGIN_FOLDER, nbdkits && *nbdkits ? ", " : "",
+    if (*name == '\0') {
+        locate_free_names(names);
+        log_error("the name of the plugin is empty: give a name, or the path of a file");
+        return -1;
+    }
+    log_error("cannot find plugin '%s'%s%s%s: there is no nbdkit-%s-plugin.so in "
+              "$NBDLAB_PLUGIN_PATH, %s%s%s%s%s; there are %s",
+              name, nearest ? " (did you mean " : "", nearest ? nearest : "", nearest ? "?)" : "",
+              name, own ? own : PLUGIN_FOLDER, nbdkits && *nbdkits ? ", " : "",
               nbdkits ? nbdkits : "", is_here ? "; for the file of that name here, say ./" : "",
-              is_here ? name : "");
+              is_here ? name : "", joined && *joined ? joined : "none");
+    locate_free_names(names);
     return -1;
 }
 
@@ -335,6 +361,33 @@ static int locate_by_name(const char *name, struct locate_result *result)
     return 0;
 }
 
+/* Neither a plugin nor a script that can be run: what it may be, going by its name. */
+static void refuse_file(const char *path)
+{
+    static const struct {
+        const char *ending;
+        const char *what;
+        const char *remedy;
+        bool has_path; /* the remedy's end */
+    } kinds[] = {
+        { ".c", "the source of a plugin", "compile it and serve it with: nbdlab cc ", true },
+        { ".py", "not executable", "if it is a plugin in Python, say: nbdlab python ", true },
+        { ".ml", "the source of a plugin", "compile it first, see nbdlab-ocaml-plugin(3)", false },
+        { ".rs", "the source of a plugin", "compile it first, see nbdlab-rust-plugin(3)", false },
+        { ".so", "no shared object (a compiled plugin) of this machine's kind",
+          "compile it with -shared", false },
+        { "", "neither a shared object (a compiled plugin) nor an executable script",
+          "if it is a script, run: chmod +x ", true },
+    };
+    const char *dot = strrchr(path, '.');
+    size_t i = 0;
+
+    while (*kinds[i].ending && !(dot && strcmp(dot, kinds[i].ending) == 0))
+        i++;
+    log_error("cannot use %s: it is %s; %s%s", path, kinds[i].what, kinds[i].remedy,
+              kinds[i].has_path ? path : "");
+}
+
 static int locate_by_path(const char *path, struct locate_result *result)
 {
     struct stat status;
@@ -359,9 +412,7 @@ static int locate_by_path(const char *path, struct locate_result *result)
         return -1;
     }
     if (access(path, X_OK) < 0) {
-        log_error("cannot use %s: it is neither a shared object (a compiled plugin) nor an "
-                  "executable script; if it is a script, run: chmod +x %s",
-                  path, path);
+        refuse_file(path);
         return -1;
     }
     return locate_for_script(path, result);

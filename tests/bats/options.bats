@@ -956,3 +956,19 @@ assert b"--swap: cannot lock the server in memory: " in end.stderr, end.stderr
 assert b"ulimit -l unlimited" in end.stderr, end.stderr
 EOT
 }
+
+@test "a plugin that is not found: the nearest name and all that are there; a file: what to do with it" {
+    cd "$DIR"
+    run -1 "$NBDLAB" memry 1M
+    contains "$output" "cannot find plugin 'memry' (did you mean memory?): there is no"
+    contains "$output" "; there are "
+    contains "$output" "eval, "
+    run -1 "$NBDLAB" ''
+    contains "$output" "the name of the plugin is empty"
+    for file in "c:nbdlab cc ./disk.c" "py:nbdlab python ./disk.py" "ml:nbdlab-ocaml-plugin(3)" \
+        "rs:nbdlab-rust-plugin(3)" "sh:chmod +x ./disk.sh" "so:with -shared"; do
+        touch "disk.${file%%:*}"
+        run -1 "$NBDLAB" "./disk.${file%%:*}"
+        contains "$output" "${file#*:}"
+    done
+}
