@@ -133,6 +133,26 @@ extern int nbdkit_add_export(struct nbdkit_exports *exports, const char *name,
                              const char *description);
 extern int nbdkit_use_default_export(struct nbdkit_exports *exports);
 
+/* Lists of one's own. */
+struct nbdkit_extent {
+    uint64_t offset;
+    uint64_t length;
+    uint32_t type;
+};
+extern struct nbdkit_extents *nbdkit_extents_new(uint64_t start, uint64_t end);
+extern void nbdkit_extents_free(struct nbdkit_extents *extents);
+extern size_t nbdkit_extents_count(const struct nbdkit_extents *extents);
+extern struct nbdkit_extent nbdkit_get_extent(const struct nbdkit_extents *extents, size_t i);
+
+struct nbdkit_export {
+    char *name;
+    char *description;
+};
+extern struct nbdkit_exports *nbdkit_exports_new(void);
+extern void nbdkit_exports_free(struct nbdkit_exports *exports);
+extern size_t nbdkit_exports_count(const struct nbdkit_exports *exports);
+extern struct nbdkit_export nbdkit_get_export(const struct nbdkit_exports *exports, size_t i);
+
 #ifdef __cplusplus
 }
 #define NBDKIT_CXX_LANG_C extern "C"

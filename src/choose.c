@@ -15,6 +15,8 @@
 #include "export.h"
 #include "exports.h"
 #include "log.h"
+#define NBDKIT_API_VERSION 2
+#include "nbdkit-plugin.h"
 #include "quit.h"
 #include "wire.h"
 
@@ -84,7 +86,7 @@ enum option_outcome choose_list(struct conn *conn, const struct option *option)
     if (option->length > 0)
         return option_reply_error(conn, option, NBD_REP_ERR_INVALID,
                                   "NBD_OPT_LIST carries no data");
-    struct nbdkit_exports *exports = exports_new();
+    struct nbdkit_exports *exports = nbdkit_exports_new();
     if (!exports)
         return OPTION_FAILED;
     enum option_outcome outcome = send_list(conn, option, exports);

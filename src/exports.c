@@ -21,9 +21,13 @@ struct nbdkit_exports {
     bool wants_default;
 };
 
-struct nbdkit_exports *exports_new(void)
+struct nbdkit_exports *nbdkit_exports_new(void)
 {
-    return calloc(1, sizeof(struct nbdkit_exports));
+    struct nbdkit_exports *exports = calloc(1, sizeof *exports);
+
+    if (!exports)
+        log_error("nbdkit_exports_new: %m");
+    return exports;
 }
 
 void nbdkit_exports_free(struct nbdkit_exports *exports)
@@ -42,6 +46,21 @@ const struct export_entry *exports_get(const struct nbdkit_exports *exports, siz
 {
     *count = exports->count;
     return exports->array;
+}
+
+size_t nbdkit_exports_count(const struct nbdkit_exports *exports)
+{
+    return exports->count;
+}
+
+struct nbdkit_export nbdkit_get_export(const struct nbdkit_exports *exports, size_t i)
+{
+    if (i >= exports->count) {
+        log_error("nbdkit_get_export: there is no export %zu, as there are %zu", i, exports->count);
+        return (struct nbdkit_export){ NULL, NULL };
+    }
+    const struct export_entry *entry = &exports->array[i];
+    return (struct nbdkit_export){ entry->name, entry->description };
 }
 
 bool exports_wants_default(const struct nbdkit_exports *exports)

@@ -19,12 +19,6 @@ struct export_entry {
 /* More than this many exports are an error. */
 enum { EXPORTS_MAX = 10000 };
 
-/* An empty list, or NULL with errno; nbdkit_exports_free() it. */
-struct nbdkit_exports *exports_new(void);
-
-/* Public by its name alone: plugins that were compiled for nbdkit may import it. */
-void nbdkit_exports_free(struct nbdkit_exports *exports);
-
 /* The entries, in the order in which they were added; the array belongs to the list. */
 const struct export_entry *exports_get(const struct nbdkit_exports *exports, size_t *count);
 

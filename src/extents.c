@@ -64,6 +64,37 @@ const struct extent *extents_get(const struct nbdkit_extents *extents, size_t *c
     return extents->array;
 }
 
+struct nbdkit_extents *nbdkit_extents_new(uint64_t start, uint64_t end)
+{
+    struct nbdkit_extents *extents = NULL;
+
+    if (start > end || end > INT64_MAX) {
+        log_error("nbdkit_extents_new: from %" PRIu64 " to %" PRIu64 " is no range of a disk",
+                  start, end);
+        errno = ERANGE;
+    } else {
+        extents = extents_new((struct extents_range){ start, end, end }, EXTENTS_MAX);
+        if (!extents)
+            log_error("nbdkit_extents_new: %m");
+    }
+    return extents;
+}
+
+size_t nbdkit_extents_count(const struct nbdkit_extents *extents)
+{
+    return extents->count;
+}
+
+struct nbdkit_extent nbdkit_get_extent(const struct nbdkit_extents *extents, size_t i)
+{
+    if (i >= extents->count) {
+        log_error("nbdkit_get_extent: there is no extent %zu, as there are %zu", i, extents->count);
+        return (struct nbdkit_extent){ 0 };
+    }
+    const struct extent *extent = &extents->array[i];
+    return (struct nbdkit_extent){ extent->offset, extent->length, extent->type };
+}
+
 static int append(struct nbdkit_extents *extents, const struct extent *extent)
 {
     struct extent *last = extents->count ? &extents->array[extents->count - 1] : NULL;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The list that a plugin's `extents` callback fills in with
- * nbdkit_add_extent(), which is defined here too.
+ * The list that a plugin's `extents` callback fills in with nbdkit_add_extent(),
+ * which is defined here too, as are the functions for lists of a plugin's own.
  */
 #ifndef EXTENTS_H
 #define EXTENTS_H
@@ -46,9 +46,6 @@ uint64_t extents_continue(struct nbdkit_extents *extents);
  * a multiple. Returns 0 or -1 with errno.
  */
 int extents_align(struct nbdkit_extents *extents, uint32_t block, uint64_t size);
-
-/* Public by its name alone: plugins that were compiled for nbdkit may import it. */
-void nbdkit_extents_free(struct nbdkit_extents *extents);
 
 /*
  * What was added, cut to the range, neighbours of one type merged. The array

@@ -125,13 +125,41 @@ EOT
     functions "$OURS" >"$DIR/declared"
     exported >"$DIR/exported"
     [ "$(wc -l <"$DIR/declared")" -gt 45 ]
-    # Compiled plugins import the two, but no header has them.
-    printf '%s\n' nbdkit_exports_free nbdkit_extents_free | sort - "$DIR/declared" |
-        diff - <(grep '^nbdkit_' "$DIR/exported")
+    diff "$DIR/declared" <(grep '^nbdkit_' "$DIR/exported")
     # A sanitizer exports its own.
     [ -n "${SANITIZE:-}" ] || same "$(grep -v '^nbdkit_' "$DIR/exported")" ""
     same "$(nm -D --defined-only "$REAL_NBDLAB" | awk '$3 ~ /^nbdkit_/ && $2 != "T"')" ""
     same "$(functions "$THEIRS" | comm -23 - "$DIR/declared")" ""
+}
+
+@test "lists of a plugin's own are those of nbdkit's filters" {
+    local side
+    {
+        echo '#include <nbdkit-filter.h>'
+        gcc -I "$OURS" -E -P -x c - <<<'#include <nbdkit-plugin.h>' | tr '\n' ' ' | tr ';' '\n' |
+            sed 's|struct nbdkit_export nbdkit_get|const &|' |
+            grep -oE 'extern [a-z_ ]+\*?nbdkit_(extents_new|extents_free|extents_count|get_extent|'\
+'exports_new|exports_free|exports_count|get_export)\(.*' | sed 's/$/;/'
+    } >"$DIR/both.c"
+    same "$(grep -c extern "$DIR/both.c")" 8
+    gcc -Wall -Werror -fsyntax-only -DNBDKIT_API_VERSION=2 -I "$THEIRS" "$DIR/both.c"
+    for side in OURS:plugin THEIRS:filter; do
+        gcc -o "$DIR/sizes" -x c -I "$(eval "echo \$${side%:*}")" - <<EOT
+#define NBDKIT_API_VERSION 2
+#include <nbdkit-${side#*:}.h>
+#include <stddef.h>
+#include <stdio.h>
+#define AT(member) offsetof(struct nbdkit_extent, member)
+int main(void)
+{
+    printf("%zu %zu %zu %zu %zu %zu %zu\n", sizeof(struct nbdkit_extent), AT(offset), AT(length),
+           AT(type), sizeof(struct nbdkit_export), offsetof(struct nbdkit_export, name),
+           offsetof(struct nbdkit_export, description));
+}
+EOT
+        "$DIR/sizes"
+    done >"$DIR/sizes.txt"
+    same "$(sort -u "$DIR/sizes.txt" | wc -l) $(wc -l <"$DIR/sizes.txt")" "1 2"
 }
 
 @test "formats are checked when a plugin is compiled" {

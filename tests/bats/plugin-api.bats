@@ -323,6 +323,22 @@ EOT
     done
 }
 
+@test "extents and exports: a plugin may make lists of its own" {
+    serve "$(plugin lists)" -v
+    py <<'EOT'
+client = ready(meta=True)
+KIB = 1024
+same(client.block_status(100 * KIB, 100 * KIB), [(28 * KIB, 3), (64 * KIB, 0), (64 * KIB, 3)],
+     "extents")
+client = connect()
+client.greet()
+same(client.list_exports(), [("one", ""), ("two", "the second")], "exports")
+EOT
+    has "15 extents"
+    has "nbdkit_extents_new: from 2 to 1 is no range of a disk"
+    stop
+}
+
 @test "extents: types that do not exist are not sent" {
     serve_plugin full extents=wild
     py <<'EOT'
