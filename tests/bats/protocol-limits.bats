@@ -85,6 +85,7 @@ EOT
 holders = [ready() for _ in range(4)]
 for holder in holders:
     holder.send_request(CMD_WRITE, 0, LONGEST, data=b"part")
+until(lambda: all(map(is_taken, holders)) and is_asleep(), "the server to wait for the rest")
 before = memory_kib("VmRSS")
 assert SLOWER > 1 or before < 100 * 1024, "%d KiB" % before
 other = ready()
