@@ -124,14 +124,17 @@ static int check_table(const struct nbdkit_plugin *table)
     return 0;
 }
 
-/* An older plugin has fewer members, a newer one more: take those that both know. */
+/*
+ * An older plugin has fewer members, a newer one more: take those that both know, and NULL for
+ * others. The first release of nbdkit had `zero` neither, nor what follows it.
+ */
 static int copy_table(const struct nbdkit_plugin *theirs)
 {
     size_t size = theirs->_struct_size;
 
     if (theirs->_api_version < 1 || theirs->_api_version > NBDKIT_API_VERSION)
         return refuse("it needs another API version; this server knows 1 and 2");
-    if (size < offsetof(struct nbdkit_plugin, errno_is_preserved))
+    if (size < offsetof(struct nbdkit_plugin, _pread_v1))
         return refuse("its struct nbdkit_plugin is too small; was it registered with "
                       "NBDKIT_REGISTER_PLUGIN?");
     plugin.api_version = theirs->_api_version;

@@ -50,7 +50,7 @@ static const char *find_fault(void)
     return NULL;
 }
 
-/* An older plugin has fewer members, a newer one more: take those that both know. */
+/* As the server does it: take the members that both know, and NULL for others. */
 static int copy_table(const struct nbdkit_plugin *theirs, const char *source)
 {
     size_t size = theirs->_struct_size;
@@ -60,7 +60,7 @@ static int copy_table(const struct nbdkit_plugin *theirs, const char *source)
                               "NBDKIT_API_VERSION 2' before '#include <nbdkit-plugin.h>'");
     if (theirs->_api_version != NBDKIT_API_VERSION)
         return refuse(source, "it needs another version of the plugin API than 2");
-    if (size < offsetof(struct nbdkit_plugin, errno_is_preserved))
+    if (size < offsetof(struct nbdkit_plugin, _pread_v1))
         return refuse(source, "its struct nbdkit_plugin is too small: was it registered with "
                               "NBDKIT_REGISTER_PLUGIN?");
     memset(&table, 0, sizeof table);

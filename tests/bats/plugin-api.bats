@@ -687,6 +687,83 @@ EOT
     stop
 }
 
+@test "a plugin compiled for nbdkit 1.0 loads: what its struct lacks is nothing" {
+    cat >"$DIR/old.c" <<'EOT'
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+/* All members that there were. */
+struct old_plugin {
+    uint64_t struct_size;
+    int api_version, thread_model;
+    const char *name, *longname, *version, *description;
+    void (*load)(void);
+    void (*unload)(void);
+    int (*config)(const char *, const char *);
+    int (*config_complete)(void);
+    const char *config_help;
+    void *(*open)(int);
+    void (*close)(void *);
+    int64_t (*get_size)(void *);
+    int (*can_write)(void *);
+    int (*can_flush)(void *);
+    int (*is_rotational)(void *);
+    int (*can_trim)(void *);
+    int (*pread)(void *, void *, uint32_t, uint64_t);
+    int (*pwrite)(void *, const void *, uint32_t, uint64_t);
+    int (*flush)(void *);
+    int (*trim)(void *, uint32_t, uint64_t);
+};
+static char disk[1 << 20];
+static void *old_open(int readonly) { return readonly ? disk : disk; }
+static int64_t old_get_size(void *handle) { return handle ? sizeof disk : 0; }
+static int old_pread(void *handle, void *buffer, uint32_t count, uint64_t offset)
+{
+    memcpy(buffer, (char *)handle + offset, count);
+    return 0;
+}
+static int old_pwrite(void *handle, const void *buffer, uint32_t count, uint64_t offset)
+{
+    memcpy((char *)handle + offset, buffer, count);
+    return 0;
+}
+/* What follows the struct is not for the server. */
+static struct { struct old_plugin plugin; char trap[512]; } all = {
+    { SIZE, 1, 1, .name = "old", .open = old_open, .get_size = old_get_size, .pread = old_pread,
+      .pwrite = old_pwrite }, { 0 }
+};
+struct old_plugin *plugin_init(void);
+struct old_plugin *plugin_init(void)
+{
+    memset((char *)&all + SIZE, 0x5a, sizeof all - SIZE);
+    return &all.plugin;
+}
+EOT
+    local size
+    for size in 'sizeof(struct old_plugin)' 'offsetof(struct old_plugin, flush)'; do
+        gcc -Wall -Werror -fPIC -shared "-DSIZE=$size" -o "$DIR/old.so" "$DIR/old.c"
+        serve "$DIR/old.so"
+        py <<'EOT'
+client = ready(meta=True)
+same(client.flags, HAS_FLAGS | SEND_WRITE_ZEROES | SEND_DF | SEND_FAST_ZERO, "flags")
+client.write(4096, b"old" * 512)
+same(client.errno(CMD_WRITE_ZEROES, 4608, 512), 0, "zero, written")
+same(client.read(4096, 1536), b"".join([(b"old" * 512)[:512], bytes(512), (b"old" * 512)[1024:]]),
+     "data")
+same(client.block_status(0, 512), [(512, 0)], "extents")
+EOT
+        stop
+    done
+    run -0 "$NBDLAB" "$DIR/old.so" --dump-plugin
+    contains "$output" "has__pwrite_v1=1"
+    gcc -fPIC -shared '-DSIZE=offsetof(struct old_plugin, pread)' -o "$DIR/old.so" "$DIR/old.c"
+    run -1 "$NBDLAB" "$DIR/old.so"
+    contains "$output" "it has no .pread callback"
+    gcc -fPIC -shared '-DSIZE=offsetof(struct old_plugin, open)' -o "$DIR/old.so" "$DIR/old.c"
+    run -1 "$NBDLAB" "$DIR/old.so"
+    contains "$output" "too small"
+}
+
 @test "a plugin of an API version to come is refused" {
     sed 's/NBDKIT_REGISTER_PLUGIN(plugin)//' "$TESTS/plugins/bare.c" >"$DIR/x.c"
     cat >>"$DIR/x.c" <<'EOT'
