@@ -28,14 +28,23 @@ static const char *get_text(const char *joined)
     return joined == NULL ? "(no memory to show it)" : joined;
 }
 
-/* The text behind "METHOD: ", which fragments have in front of the shell's complaints, too. */
-static const char *skip_method(const char *joined, const char *method)
+/* Steps past "WORD: " at the text's beginning. */
+static const char *skip_word(const char *text, const char *word)
 {
-    size_t length = strlen(method);
+    size_t length = strlen(word);
 
-    return joined && strncmp(joined, method, length) == 0 && strncmp(joined + length, ": ", 2) == 0
-               ? joined + length + 2
-               : get_text(joined);
+    return strncmp(text, word, length) == 0 && strncmp(text + length, ": ", 2) == 0
+               ? text + length + 2
+               : text;
+}
+
+/* The text without what the message has said: shells begin their complaints with $0. */
+static const char *skip_name(const char *joined, const char *method)
+{
+    const char *text = get_text(joined);
+    const char *rest = skip_word(text, method);
+
+    return rest != text ? rest : skip_word(text, program_get_name());
 }
 
 static const char *get_signal_name(int number, char name[HOW_MAX])
@@ -187,7 +196,7 @@ void diagnose_log_failure(const struct diagnose_report *report)
                      hint);
     else
         nbdkit_error("%s: %s: %s%s", program_get_name(), report->method,
-                     skip_method(joined, report->method), hint);
+                     skip_name(joined, report->method), hint);
 }
 
 void diagnose_log_false(const struct diagnose_report *report)
