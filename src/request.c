@@ -148,7 +148,8 @@ static int check_range(const struct conn *conn, struct request *request)
         return refuse(request, EINVAL, "the length of the %s is 0", command->name);
     if (request->offset > size || request->count > size - request->offset)
         return refuse(request, command->beyond_end,
-                      "the range ends beyond the export's %" PRIu64 " bytes", size);
+                      "the range ends beyond the export's %" PRIu64 " byte%s", size,
+                      size == 1 ? "" : "s");
     if (command->has_data && request->count > conn->export.payload_max)
         return refuse(request, request->flags & NBD_CMD_FLAG_DF ? EOVERFLOW : EINVAL,
                       "a %s of %" PRIu64 " bytes is longer than the maximum of %" PRIu32,

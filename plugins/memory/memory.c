@@ -180,9 +180,9 @@ static int fail_without_memory(uint32_t count, uint64_t offset)
         nbdkit_error("memory: the compressed page at offset %" PRIu64 " is damaged", offset);
         return -1;
     }
-    nbdkit_error("memory: no memory left for %" PRIu32 " bytes at offset %" PRIu64 ": "
+    nbdkit_error("memory: no memory left for %" PRIu32 " byte%s at offset %" PRIu64 ": "
                  "trim the disk, raise the server's memory limit, or serve a file",
-                 count, offset);
+                 count, count == 1 ? "" : "s", offset);
     nbdkit_set_error(ENOSPC);
     return -1;
 }
@@ -193,7 +193,8 @@ static int memory_pread(void *handle, void *buffer, uint32_t count, uint64_t off
     (void)flags;
     if (pages_read(&disk, buffer, count, offset) == 0)
         return 0;
-    nbdkit_error("memory: cannot read %" PRIu32 " bytes at offset %" PRIu64 ": %m", count, offset);
+    nbdkit_error("memory: cannot read %" PRIu32 " byte%s at offset %" PRIu64 ": %m", count,
+                 count == 1 ? "" : "s", offset);
     return -1;
 }
 

@@ -22,8 +22,8 @@
 static int log_failure(const struct fileio *file, const char *what, uint32_t count_bytes,
                        uint64_t offset)
 {
-    nbdkit_error("%s: cannot %s %" PRIu32 " bytes at offset %" PRIu64 ": %m", file->name, what,
-                 count_bytes, offset);
+    nbdkit_error("%s: cannot %s %" PRIu32 " byte%s at offset %" PRIu64 ": %m", file->name, what,
+                 count_bytes, count_bytes == 1 ? "" : "s", offset);
     return -1;
 }
 

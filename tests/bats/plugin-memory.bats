@@ -344,7 +344,7 @@ same(bytes(h.pread(131072, 0)), b"a" * 131072)
 same(bytes(h.pread(10, 1 << 20)), bytes(10))
 h.pwrite(b"c" * 131072, 0)
 EOT
-    has "no memory left for 1 bytes at offset 1048576: trim the disk"
+    has "no memory left for 1 byte at offset 1048576: trim the disk"
     stop
 }
 
