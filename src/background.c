@@ -68,7 +68,7 @@ int background_take_stdio(int *in_fd, int *out_fd)
 
 void background_leave_stdio(void)
 {
-    fflush(stdin);
+    fflush(stdin); // cppcheck-suppress fflushOnInputStream ; POSIX has a meaning for it
     fflush(stdout);
     discard(STDIN_FILENO);
     discard(STDOUT_FILENO);

@@ -25,7 +25,7 @@ static struct sigaction inherited[COUNT]; /* a sanitizer's, or none */
 static struct sigaction plugins[COUNT];   /* a handler of the plugin's, where there is one */
 static void (*clear)(void);
 static pid_t server_pid;
-static atomic_flag has_crashed = ATOMIC_FLAG_INIT;
+static atomic_bool has_crashed;
 static char main_stack[CRASH_STACK_BYTES];
 
 static int find(int number)
@@ -54,13 +54,19 @@ static void report(int number, const siginfo_t *info)
     log_fatal(parts);
 }
 
+void crash_let_finish(void)
+{
+    while (atomic_load(&has_crashed))
+        pause();
+}
+
 /* Once, in the process that serves: a fork of a plugin's may crash, too. */
 static void end_server(int number, const siginfo_t *info)
 {
     if (getpid() != server_pid)
         return;
-    while (atomic_flag_test_and_set(&has_crashed))
-        pause(); /* Another thread has come first, and ends the process. */
+    if (atomic_exchange(&has_crashed, true))
+        crash_let_finish();
     report(number, info);
     clear();
 }

@@ -24,6 +24,12 @@ extern _Thread_local const char *volatile crash_callback;
 void crash_handle(void (*clear_away)(void));
 
 /*
+ * Where another thread has crashed, does not return: the end of the command must not become an
+ * orderly one of the server. Main thread.
+ */
+void crash_let_finish(void);
+
+/*
  * In the process that will serve, as often as the plugin may have put handlers of its own in place:
  * from now on those are asked first.
  */

@@ -34,10 +34,10 @@ static const struct listen_sockets *listening; /* NULL: nothing yet */
 
 static void clear_away(void)
 {
-    run_clear_away();
     if (listening)
         listen_clear_away(listening);
     pidfile_clear_away();
+    run_clear_away();
 }
 
 /* Starts the --run command, if there is one. Returns 0 or -1. */
@@ -108,6 +108,7 @@ static int start_serving(const struct options *options, struct server_config *co
     signals_keep();
     if (get_ready(options, config, pid_file) == 0)
         result = run_command(options, config) < 0 ? -1 : server_run(config);
+    crash_let_finish();
     listening = NULL;
     listen_close(config->sockets);
     pidfile_remove();

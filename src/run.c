@@ -258,6 +258,34 @@ int run_wait(void)
     return get_exit_status(status);
 }
 
+/*
+ * Reads which children the command has, "PID PID ...", before it is ended: they would become
+ * others' then. Where the kernel does not say, there are none.
+ */
+static void list_children(char *list, size_t size)
+{
+    char path[64];
+    ssize_t length = 0;
+
+    snprintf(path, sizeof path, "/proc/%d/task/%d/children", (int)command_pid, (int)command_pid);
+    CLEANUP_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd >= 0)
+        length = read(fd, list, size - 1);
+    list[length > 0 ? length : 0] = '\0';
+}
+
+/* To a shell, and to what it waits for. */
+static void signal_all(int number)
+{
+    char list[1024];
+    char *rest = list;
+
+    list_children(list, sizeof list);
+    pass_on(number);
+    for (long pid; (pid = strtol(rest, &rest, 10)) > 0;)
+        kill((pid_t)pid, number);
+}
+
 /* Returns whether the command has ended, in a second. */
 static bool wait_a_second(void)
 {
@@ -275,9 +303,9 @@ void run_clear_away(void)
 {
     if (command_pid < 0)
         return;
-    pass_on(SIGTERM);
+    signal_all(SIGTERM);
     if (wait_a_second())
         return;
-    pass_on(SIGKILL);
+    signal_all(SIGKILL);
     wait_a_second();
 }

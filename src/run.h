@@ -33,7 +33,7 @@ int run_start(const struct options *options, const struct listen_sockets *socket
 int run_wait(void);
 
 /*
- * In a handler of a fatal signal: ends the command, by SIGKILL where SIGTERM
+ * In a handler of a fatal signal: ends the command and its children, by SIGKILL where SIGTERM
  * does not do it within a second, and waits for it.
  */
 void run_clear_away(void);

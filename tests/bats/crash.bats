@@ -22,7 +22,8 @@ setup() {
 def run(where, how, text, number, background=False):
     """A server that crashes: what it says, its status, and what it leaves."""
     folder = tempfile.mkdtemp(dir=os.environ["DIR"])
-    command = "echo $$ >%s/command; nbdcopy \"$uri\" null:; exec sleep 1000" % folder
+    command = """echo $$ >%s/command; nbdcopy "$uri" null:
+                 sh -c 'echo $$ >>%s/command; exec sleep 1000'; :""" % (folder, folder)
     args = [NBDLAB, "-U", "-", "-P", folder + "/pid", os.environ["CRASHER"], "in=" + where,
             "how=" + how, "--run", command]
     process = subprocess.run(args, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
@@ -35,8 +36,8 @@ def run(where, how, text, number, background=False):
     if os.environ.get("EXPECTED") != "any":
         same(process.returncode, -number, "the exit status of how=%s in %s" % (how, where))
     if os.path.exists(folder + "/command"):
-        pid = int(lines(folder + "/command")[0])
-        assert not os.path.exists("/proc/%d" % pid), "the command is left"
+        for pid in lines(folder + "/command"):
+            until(lambda: not is_alive(pid), "the command, or what it has started, to end")
         os.unlink(folder + "/command")
     same(os.listdir(folder), [], "what is left of how=%s in %s" % (how, where))
 
@@ -84,4 +85,22 @@ EOT
     [ -S "$SOCK" ]
     stop
     lacks crashed
+}
+
+@test "handlers of the plugin's language come first: faulthandler's traceback, then our message" {
+    if [ ! -e "$BUILD/plugins/nbdkit-python-plugin.so" ]; then skip "built without Python"; fi
+    cat >"$DIR/disk.py" <<'EOT'
+import ctypes, faulthandler
+API_VERSION = 2
+faulthandler.enable()
+def open(readonly): return 1
+def get_size(h): return 4096
+def pread(h, buf, offset, flags): ctypes.string_at(0)
+EOT
+    serve python "$DIR/disk.py"
+    run -1 qemu-io -r -f raw -c 'read 0 512' "$URI"
+    wait_for not is_alive "$SERVER"
+    has "in pread"
+    has "error: the plugin crashed in pread: SIGSEGV"
+    [ ! -e "$SOCK" ]
 }
