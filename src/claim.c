@@ -85,12 +85,13 @@ int claim_begin(struct claim *claim, const char *path)
     claim->folder_fd = files_open_folder(path, &name);
     if (claim->folder_fd < 0)
         return 0;
-    snprintf(claim->name, sizeof claim->name, "%s.lock", name);
+    /* Not NAME.lock, which may be the user's own, of flock(1) around the server. */
+    snprintf(claim->name, sizeof claim->name, ".%s.nbdlab-lock", name);
     claim->fd = try_for_a_while(claim);
     if (claim->fd >= 0 || (errno != EAGAIN && errno != EBUSY && errno != EMFILE))
         return 0;
-    log_error("-U/--unix: %s is in use by another server, or %s.lock is in the way: %s", path, path,
-              strerrordesc_np(errno));
+    log_error("-U/--unix: %s is in use by another server, or %s beside it is in the way: %s", path,
+              claim->name, strerrordesc_np(errno));
     claim_end(claim);
     return -1;
 }

@@ -433,9 +433,10 @@ def is_decided():
 
 folder = os.environ["DIR"] + "/run"
 sock = folder + "/disk.sock"
+lock_path = folder + "/.disk.sock.nbdlab-lock"
 os.mkdir(folder)
 # Another server that is as far: it has the lock and the name, and does not listen yet.
-lock = open(sock + ".lock", "w")
+lock = open(lock_path, "w")
 fcntl.flock(lock, fcntl.LOCK_EX)
 other = socket.socket(socket.AF_UNIX)
 other.bind(sock)
@@ -443,24 +444,33 @@ server = start()
 look_until = time.monotonic() + 0.3
 until(lambda: is_decided() or time.monotonic() > look_until, "it to replace the socket, or not")
 other.listen()
-os.unlink(sock + ".lock")
+os.unlink(lock_path)
 lock.close()
 until(is_decided, "the server to find that the other one listens")
 same(server.wait(BOUND_S), 1, "exit status")
 assert "already in use" in server.stderr.read()
 other.close()
 # One that was killed has left the socket and the lock's file.
-open(sock + ".lock", "w").close()
+open(lock_path, "w").close()
 server = start()
 until(is_decided, "the server")
 same(os.listdir(folder), ["disk.sock"], "while it serves")
 server.terminate()
 same((server.wait(BOUND_S), os.listdir(folder)), (0, []), "at the end")
-os.symlink(os.environ["DIR"] + "/nosuch", sock + ".lock")
+os.symlink(os.environ["DIR"] + "/nosuch", lock_path)
 server = start()
-assert sock + ".lock is in the way" in server.communicate(timeout=BOUND_S)[1]
-same(os.listdir(folder), ["disk.sock.lock"], "what was there")
+assert os.path.basename(lock_path) + " beside it is in the way" in \
+    server.communicate(timeout=BOUND_S)[1]
+same(os.listdir(folder), [os.path.basename(lock_path)], "what was there")
 EOT
+}
+
+@test "-U: the user's own SOCKET.lock, as of flock(1) around the server, is let be" {
+    echo precious > "$DIR/own.lock"
+    run -0 --separate-stderr timeout 60 flock -n "$DIR/own.lock" "$NBDLAB" -U "$DIR/own" memory 1M --run "echo served" 3>&-
+    same "$output" served
+    same "$(cat "$DIR/own.lock")" precious
+    rm "$DIR/own.lock"
 }
 
 @test "-U: a socket that somebody else has put there is not removed" {
