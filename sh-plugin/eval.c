@@ -2,19 +2,24 @@
 /*
  * The eval plugin: a disk whose methods are shell fragments of the command
  * line. Owns the fragments, set while the server is configured. Calls methods,
- * ask and process.
+ * ask, process, spawn, lifetime and text.
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 
 #define NBDKIT_API_VERSION 2
 #include <nbdkit-plugin.h>
 
 #include "ask.h"
+#include "cleanup.h"
+#include "lifetime.h"
 #include "methods.h"
 #include "process.h"
 #include "program.h"
+#include "spawn.h"
+#include "text.h"
 
 #define THREAD_MODEL NBDKIT_THREAD_MODEL_PARALLEL
 
@@ -165,13 +170,70 @@ static int config(const char *key, const char *value)
     return -1;
 }
 
+/*
+ * Has the shell read the text without running it. Returns its complaint, for
+ * free(3); or NULL if it has none, or cannot be asked.
+ */
+static char *find_complaint(const char *text, const char *name)
+{
+    BUF_GROWING(output, 0);
+    BUF_GROWING(errors, CALL_ERRORS_MAX);
+    const char *argv[] = { "/bin/sh", "-n", "-c", "--", text, name, NULL };
+    struct spawn_job job = {
+        .argv = argv,
+        .environment = lifetime_get_environment(),
+        .output = &output,
+        .errors = &errors,
+    };
+    struct spawn_end end;
+
+    if (spawn_run(&job, &end) != 0 || !WIFEXITED(end.wait_status) ||
+        WEXITSTATUS(end.wait_status) == 0)
+        return NULL;
+    return text_join_lines(errors.data, errors.length);
+}
+
+/* All fragments in one text; NULL without memory. */
+static char *join_fragments(void)
+{
+    char *joined = NULL;
+    size_t length;
+    FILE *stream = open_memstream(&joined, &length);
+
+    for (size_t i = 0; stream && i < FRAGMENT_COUNT; i++)
+        if (fragments[i].text)
+            fprintf(stream, "%s\n", fragments[i].text);
+    if (stream)
+        fclose(stream);
+    return joined;
+}
+
+/* One process tells that all is well; only if it is not, each fragment is looked at alone. */
+static int check_syntax(void)
+{
+    CLEANUP_FREE char *all = join_fragments();
+    CLEANUP_FREE char *found = all ? find_complaint(all, "eval") : NULL;
+
+    for (size_t i = 0; found && i < FRAGMENT_COUNT; i++) {
+        const struct fragment *fragment = &fragments[i];
+        CLEANUP_FREE char *complaint =
+            fragment->text ? find_complaint(fragment->text, fragment->method) : NULL;
+        if (!complaint)
+            continue;
+        nbdkit_error("%s=...: the shell cannot read this fragment: %s", fragment->method,
+                     complaint);
+        return -1;
+    }
+    return 0;
+}
+
 static int config_complete(void)
 {
     if (!program_is_defined("get_size") && !program_is_defined("missing")) {
         nbdkit_error("a disk needs get_size=SCRIPT, which prints its size: get_size='echo 1M'");
         return -1;
     }
-    return methods_config_complete();
+    return check_syntax() < 0 ? -1 : methods_config_complete();
 }
 
 static struct nbdkit_plugin plugin = {

@@ -165,8 +165,11 @@ EOT
     stop
 }
 
-@test "a syntax error in a fragment is shown" {
-    serve eval get_size='echo 1M' pread='if then'
+@test "a syntax error in a fragment is shown, at the start where it can be seen without running it" {
+    run -1 "$NBDLAB" -U "$SOCK" -P "$PIDFILE" eval get_size='echo 1M' pread=$'\n if then' 3>&-
+    contains "$output" "error: pread=...: the shell cannot read this fragment: pread: "
+    contains "$output" "yntax error"
+    serve eval get_size='echo 1M' pread='eval "if then"'
     py <<'EOT'
 client = ready()
 same(client.errno(CMD_READ, 0, 512), EIO, "errno")
