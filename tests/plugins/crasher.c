@@ -12,7 +12,7 @@
 #include <string.h>
 #include <sys/wait.h>
 
-#define THREAD_MODEL NBDKIT_THREAD_MODEL_PARALLEL
+#define THREAD_MODEL NBDKIT_THREAD_MODEL_SERIALIZE_ALL_REQUESTS
 
 static const char *where = "";
 static const char *how = "SEGV";
