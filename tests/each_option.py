@@ -14,13 +14,13 @@ started with some words of the command line.  From it come these tests:
 Rows run two at a time.  An argument picks the tests whose names it matches.
 """
 
-import concurrent.futures
 import re
 import resource
 import ssl
 import sys
 import traceback
 
+import reader
 from lab import *
 
 ROWS = {}
@@ -679,7 +679,7 @@ def main():
     names = [name for name in TESTS_BY_NAME if not sys.argv[1:] or re.search(sys.argv[1], name)]
     print("1..%d" % len(names), flush=True)
     make_pki()
-    with concurrent.futures.ProcessPoolExecutor(2) as pool:
+    with reader.make_pool(2) as pool:
         for number, (name, problem) in enumerate(zip(names, pool.map(run_test, names)), 1):
             skipped = TESTS_BY_NAME[name][0]
             print("%s %d %s%s" % ("not ok" if problem else "ok", number, name.replace("#", "no."),
@@ -690,6 +690,6 @@ def main():
 
 if __name__ == "__main__":
     try:
-        main()
+        reader.end_with(main)
     finally:
         shutil.rmtree(PKI)

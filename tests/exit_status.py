@@ -5,12 +5,12 @@ The disk is disks/told.sh.  Each row has a server of its own, a client that brin
 about, and another one, the bystander, that must not notice.  Rows run two at a time.
 """
 
-import concurrent.futures
 import os
 import re
 import sys
 import traceback
 
+import reader
 from lab import *
 
 STATUSES = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 15, 16, 100, 127, 255,
@@ -300,7 +300,7 @@ ROWS = dict(table())
 def main():
     names = [name for name in ROWS if not sys.argv[1:] or re.search(sys.argv[1], name)]
     print("1..%d" % len(names), flush=True)
-    with concurrent.futures.ProcessPoolExecutor(2) as pool:
+    with reader.make_pool(2) as pool:
         results = pool.map(run_row, names)
         for number, (name, problem) in enumerate(zip(names, results), 1):
             print("%s %d %s" % ("not ok" if problem else "ok", number, name), flush=True)
@@ -309,4 +309,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    reader.end_with(main)

@@ -19,6 +19,7 @@ import sys
 import traceback
 import urllib.parse
 
+import reader
 from rawnbd import Closed, OptionError, Silence
 from rules import PARTS, bench
 from rules.book import BOOK, MUST, SECTIONS, SENSE, Skip
@@ -137,4 +138,4 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    reader.end_with(main)

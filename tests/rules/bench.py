@@ -12,11 +12,17 @@ import struct
 import subprocess
 
 from rawnbd import *  # noqa: F401,F403
-from rawnbd import (CMD_TRIM, CMD_WRITE, CMD_WRITE_ZEROES, FIXED_NEWSTYLE, NBDMAGIC, NO_ZEROES,
-                    REP_ERR_UNSUP, Client, Closed, OptionError, open_socket, same)
+from rawnbd import (CMD_BLOCK_STATUS, CMD_CACHE, CMD_READ, CMD_TRIM, CMD_WRITE, CMD_WRITE_ZEROES,
+                    FIXED_NEWSTYLE, NBDMAGIC, NO_ZEROES, REP_ERR_UNSUP, Client, Closed,
+                    OptionError, open_socket, same)
 from rules.book import Skip
 
 TRANSCRIPT_LINES = 14
+
+# Rules that want to be behind the end of the disk take a place from here on.
+BEYOND = 1 << 50
+
+WITH_RANGE = (CMD_READ, CMD_WRITE, CMD_TRIM, CMD_CACHE, CMD_WRITE_ZEROES, CMD_BLOCK_STATUS)
 
 # The servers that rules ask for by name, and the options that make them.
 SERVERS = {
@@ -60,6 +66,8 @@ class Talk(Client):
         return data
 
     def send_request(self, kind, offset=0, length=0, **raw):
+        if kind in WITH_RANGE and length and offset < BEYOND and self.size is not None:
+            self.bench.target.check_size(self.size, offset + length)
         if kind in (CMD_WRITE, CMD_TRIM, CMD_WRITE_ZEROES):
             self.bench.target.allow_writing()
         return super().send_request(kind, offset, length, **raw)
@@ -114,6 +122,9 @@ class Ours:
         return disk
 
     def allow_writing(self):
+        pass
+
+    def check_size(self, size, needed):
         pass
 
     def server(self, name):
@@ -201,6 +212,11 @@ class Foreign:
     def allow_writing(self):
         if not self.may_write:
             raise Skip("writes; allowed with --may-write")
+
+    def check_size(self, size, needed):
+        """Rules use fixed places of the disk, which that of a good server may not have."""
+        if needed > size:
+            raise Skip("needs a disk of %d bytes; this one has %d" % (needed, size))
 
     def server(self, name):
         raise Skip("needs a server of ours")

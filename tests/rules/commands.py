@@ -508,8 +508,8 @@ def _(t):
         for _ in range(1000):
             if place >= min(client.size, 1 << 20):
                 break
-            place += sum(size for size, _ in client.block_status(place, client.size - place
-                                                                 if t.is_ours else 65536))
+            length = client.size - place if t.is_ours else min(client.size - place, 65536)
+            place += sum(size for size, _ in client.block_status(place, length))
         expect(place >= min(client.size, 1 << 20), "disk %r: it came to %d" % (disk, place))
 
 

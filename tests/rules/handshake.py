@@ -221,7 +221,8 @@ def _(t):
     name = t.name().encode()
     client.send(struct.pack(">QII", IHAVEOPT, OPT_EXPORT_NAME, len(name)) + name +
                 struct.pack(">IHHQQI", REQUEST_MAGIC, 0, CMD_READ, 77, 0, 16))
-    client.receive(10)
+    size, _ = client.unpack(">QH")
+    t.target.check_size(size, 16)
     same(client.unpack(">IIQ"), (SIMPLE_REPLY_MAGIC, 0, 77), "reply to the read")
     client.receive(16)
 

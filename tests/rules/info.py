@@ -231,6 +231,7 @@ def _(t):
 @rule("go-enters-transmission", INFO_AND_GO,
       "After the ACK of GO comes transmission, at once: a request in the same packet is answered.")
 def _(t):
+    t.target.check_size(t.ready().size, 16)
     client = t.greeted()
     data = go_query(t.name())
     client.send(struct.pack(">QII", IHAVEOPT, OPT_GO, len(data)) + data +
