@@ -25,7 +25,8 @@ void crash_handle(void (*clear_away)(void));
 
 /*
  * Where another thread has crashed, does not return: the end of the command must not become an
- * orderly one of the server. Main thread.
+ * orderly one of the server. The thread that
+ * watches the clients.
  */
 void crash_let_finish(void);
 

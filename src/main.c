@@ -108,7 +108,6 @@ static int start_serving(const struct options *options, struct server_config *co
     signals_keep();
     if (get_ready(options, config, pid_file) == 0)
         result = run_command(options, config) < 0 ? -1 : server_run(config);
-    crash_let_finish();
     listening = NULL;
     listen_close(config->sockets);
     pidfile_remove();

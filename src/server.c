@@ -329,6 +329,7 @@ static void *watch(void *config)
 {
     while (serve_event(config))
         ;
+    crash_let_finish();
     quit_request();
     notify_stopping();
     listen_close(((const struct server_config *)config)->sockets);
