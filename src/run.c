@@ -177,6 +177,7 @@ int run_keep(const struct options *options, const struct listen_sockets *sockets
     CLEANUP_FREE char *script = make_script(options, sockets);
     int ends[2] = { -1, -1 };
 
+    fflush(NULL); /* what waits is not to be written twice */
     keeper_pid = script && pipe2(ends, O_CLOEXEC) == 0 ? fork() : -1;
     if (keeper_pid == 0)
         run_keeper(ends[0], script);
