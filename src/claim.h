@@ -2,9 +2,9 @@
 /*
  * The right to put a socket at a path, or to remove it there. One server has it at a time, for no
  * longer than that takes: so nobody finds a socket between bind(2) and listen(2), which looks like
- * one whose server is gone, and nobody removes another's between looking and unlink(2). It is a lock
- * on the file .NAME.nbdlab-lock beside it, which is gone when the claim ends; the kernel ends that
- * of a process that is killed. Main thread.
+ * one whose server is gone, and nobody removes another's between looking and unlink(2). It is a
+ * lock on the file .NAME.nbdlab-lock beside it, which is gone when the claim ends; the kernel ends
+ * that of a process that is killed. Main thread.
  */
 #ifndef CLAIM_H
 #define CLAIM_H
