@@ -53,7 +53,8 @@ static bool is_stale(int fd)
     if (fstat(fd, &status) < 0 || (status.st_mode & 07777) != 0700 ||
         (status.st_uid != geteuid() && geteuid() != 0))
         return false;
-    if (fstatat(fd, PRIVATE_SOCKET, &status, AT_SYMLINK_NOFOLLOW) == 0 && !S_ISSOCK(status.st_mode))
+    /* An empty one may be of somebody who has just made it, with mktemp(1). */
+    if (fstatat(fd, PRIVATE_SOCKET, &status, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISSOCK(status.st_mode))
         return false;
     return flock(fd, LOCK_EX | LOCK_NB) == 0 && !is_served(fd);
 }

@@ -124,7 +124,9 @@ other = socket.socket(socket.AF_UNIX)
 other.bind(tmp + "/nbdlabGHIJKL/socket")
 other.listen()
 os.symlink("/", tmp + "/nbdlabMNOPQR")
-kept = {"nbdlabABCDEF", "nbdlabGHIJKL", "nbdlabMNOPQR", os.path.basename(os.path.dirname(sock))}
+os.mkdir(tmp + "/nbdlabSTUVWX", 0o700)
+kept = {"nbdlabABCDEF", "nbdlabGHIJKL", "nbdlabMNOPQR", "nbdlabSTUVWX",
+        os.path.basename(os.path.dirname(sock))}
 subprocess.run([NBDLAB, "memory", "1M", "--run", ":"], check=True)
 same(folders(), kept, "what is left of the next server's start and end")
 same(libnbd(sock).get_size(), 1 << 20, "the server that lives on")
