@@ -405,6 +405,13 @@ ssize_t tls_send(struct tls *tls, const struct iovec *vectors, int count)
     return -1;
 }
 
+bool tls_is_established(struct tls *tls)
+{
+    LOCK_SCOPE(&tls->lock);
+
+    return tls->is_established;
+}
+
 void tls_say_goodbye(struct tls *tls)
 {
     LOCK_SCOPE(&tls->lock);

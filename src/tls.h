@@ -44,6 +44,9 @@ ssize_t tls_send(struct tls *tls, const struct iovec *vectors, int count);
 /* Sends what is kept. Returns 0 when all of it is gone, -1 with errno. */
 int tls_flush(struct tls *tls);
 
+/* Has the handshake come to its end? */
+bool tls_is_established(struct tls *tls);
+
 /* Says that nothing more will be sent (close_notify); tls_flush() sends it. */
 void tls_say_goodbye(struct tls *tls);
 

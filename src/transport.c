@@ -261,12 +261,8 @@ static int shake_hands(struct transport *transport)
 int transport_start_tls(struct transport *transport, const struct tls_credentials *credentials)
 {
     transport->stream.tls = tls_new(credentials, transport->stream.in_fd, transport->stream.out_fd);
-    if (transport->stream.tls && shake_hands(transport) == 0)
-        return 0;
-    if (transport->stream.tls)
-        tls_free(transport->stream.tls);
-    transport->stream.tls = NULL;
-    return -1;
+    /* A session that failed stays to the end: another thread may be about to end the connection. */
+    return transport->stream.tls && shake_hands(transport) == 0 ? 0 : -1;
 }
 
 const struct tls *transport_get_tls(const struct transport *transport)
@@ -276,7 +272,7 @@ const struct tls *transport_get_tls(const struct transport *transport)
 
 void transport_say_goodbye(struct transport *transport)
 {
-    if (!transport->stream.tls)
+    if (!transport->stream.tls || !tls_is_established(transport->stream.tls))
         return;
     /* Not for good, even where the client takes nothing any more. */
     transport_set_deadline(transport, SLOW_CLIENT_MS);

@@ -149,6 +149,8 @@ EOT
 
 @test "at --connections, who began something and leaves it at that makes room; the handshake has 10 s" {
     py <<'EOT'
+import threading
+
 SIZE = 1 << 16
 memory = ["memory", "64M"]
 one_only = ["eval", "thread_model=echo serialize_connections", "get_size=echo 1M", "pread=head -c $3"]
@@ -183,9 +185,20 @@ def half_tls(sock):
     client.send(b"\x16\x03")
     return client
 
+def fail_together(clients):
+    # The newest is the first to be dropped; the others are next, one by one.
+    clients[-1].ending()
+    for client in clients[-2::-1]:
+        try:
+            client.sock.send(bytes(100))
+        except OSError:
+            pass
+
 with open(os.environ["DIR"] + "/keys", "w") as file:
     file.write("alice:00112233\n")
-with Server("--connections=7", "--timeout=0", "--tls=on", "--tls-psk=" + file.name, *memory).start() as full, \
+psk = ["--tls=on", "--tls-psk=" + file.name]
+with Server("--connections=7", "--timeout=0", *psk, *memory).start() as full, \
+        Server("--connections=60", "--timeout=0", *psk, *memory).start() as crowded, \
         Server("--connections=1", *memory).start() as quiet, \
         Server(*one_only).start() as single, Server(*memory).start() as default:
     start = time.monotonic()
@@ -195,7 +208,10 @@ with Server("--connections=7", "--timeout=0", "--tls=on", "--tls-psk=" + file.na
     stuck = [half_header(full.sock), half_payload(full.sock), deaf(full.sock), halfway(full.sock),
              half_tls(full.sock), half_header(single.sock)]
     idle, slow = ready(full.sock), half_payload(full.sock)
-    waiting = [connect(server.sock) for server in [full] * 5 + [single]]
+    # Handshakes that fail while the server ends them.
+    crowd = [half_tls(crowded.sock) for _ in range(60)]
+    threading.Thread(target=fail_together, args=(crowd,)).start()
+    waiting = [connect(server.sock) for server in [full] * 5 + [single, crowded]]
     sent = 100
     while time.monotonic() < start + BOUND_S and not all(one.is_readable() for one in waiting):
         slow.send(bytes(1))
