@@ -76,8 +76,12 @@ static void pass_on(int number, const siginfo_t *info, const struct sigaction *n
 {
     if (next)
         sigaction(number, next, NULL);
-    if (info->si_code <= 0) /* sent, not raised by an instruction */
-        raise(number);
+    if (info->si_code > 0) /* raised by an instruction, not sent */
+        return;
+    /* No signal that is sent ends process 1, such as a container's; it would serve on. */
+    if (getpid() == 1)
+        _exit(128 + number);
+    raise(number);
 }
 
 static void on_fault(int number, siginfo_t *info, void *context)

@@ -68,6 +68,16 @@ assert not is_alive(pid), "the command is left"
 EOT
 }
 
+@test "process 1, which ignores signals that are sent, ends all the same" {
+    local unshare="unshare -pf --kill-child"
+    [ "$(id -u)" = 0 ] || unshare="unshare -rpf --kill-child"
+    run timeout -s KILL 30 $unshare "$NBDLAB" -U - "$CRASHER" in=pread how=ABRT \
+        --run 'nbdcopy "$uri" null:; sleep 1000' 3>&- 4>&-
+    contains "$output" "the plugin crashed in pread: SIGABRT"
+    [ -n "${EXPECTED:-}" ] || same "$status" 134
+    [ "$status" != 137 ]
+}
+
 @test "a crash in the background: the socket and the pid file are removed" {
     "$NBDLAB" -U "$SOCK" -P "$PIDFILE" --log="$DIR/messages" "$CRASHER" in=pread 3>&- 4>&-
     SERVER=$(cat "$PIDFILE")
