@@ -17,7 +17,8 @@ enum { LINE_MAX_BYTES = 256 }; /* as the kernel has it */
  */
 static bool read_line(const char *path, char line[static LINE_MAX_BYTES + 1])
 {
-    CLEANUP_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC);
+    /* A FIFO is no script, and nobody may ever write to it. */
+    CLEANUP_CLOSE int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
     char start[2];
 
     if (fd < 0 || pread(fd, start, sizeof start, 0) != (ssize_t)sizeof start ||

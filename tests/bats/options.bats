@@ -783,6 +783,11 @@ EOT
     cp /bin/true "$DIR/nbdkit-lob-plugin"
     NBDLAB_PLUGIN_PATH=$DIR refused nbdkit-lab-plugin.so lab
     NBDLAB_PLUGIN_PATH=$DIR refused nbdkit-lob-plugin.so lob
+    # Nor is a FIFO, which nobody waits for.
+    mkfifo -m 755 "$DIR/nbdkit-fifo-plugin"
+    export NBDLAB_PLUGIN_PATH=$DIR
+    run -1 timeout "$BOUND_S" "$NBDLAB" fifo --run :
+    run -1 timeout "$BOUND_S" "$NBDLAB" "$DIR/nbdkit-fifo-plugin" --run :
 }
 
 @test "a plugin that nbdlab has none of is nbdkit's, where that is installed" {
