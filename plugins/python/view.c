@@ -129,6 +129,29 @@ static PyObject *iterate(PyObject *self)
     return view == NULL ? NULL : PyObject_GetIter(view);
 }
 
+/* What the statement "with" asks the type for, as it asks memoryview. */
+static PyObject *enter(PyObject *self, PyObject *none)
+{
+    PyObject *view = get_view(self);
+
+    (void)none;
+    return view == NULL ? NULL : Py_NewRef(view);
+}
+
+static PyObject *leave(PyObject *self, PyObject *exception)
+{
+    PyObject *view = get_view(self);
+
+    (void)exception;
+    return view == NULL ? NULL : PyObject_CallMethod(view, "release", NULL);
+}
+
+static PyMethodDef methods[] = {
+    { "__enter__", enter, METH_NOARGS, NULL },
+    { "__exit__", leave, METH_VARARGS, NULL },
+    { NULL, NULL, 0, NULL },
+};
+
 static PyMappingMethods mapping = {
     .mp_length = get_length,
     .mp_subscript = get_item,
@@ -152,6 +175,7 @@ static PyTypeObject loan_type = {
     .tp_getattro = get_attribute,
     .tp_hash = PyObject_HashNotImplemented,
     .tp_iter = iterate,
+    .tp_methods = methods,
     .tp_richcompare = compare,
 };
 

@@ -276,7 +276,16 @@ def pread(h, buf, offset, flags):
             lambda: buf.__setitem__(0, 256),
             lambda: buf.release() or buf[0],
             lambda: bytearray(len(buf)),
-            lambda: buf.__setitem__(slice(0, 2), b"ab")][offset // 512]()
+            lambda: buf.__setitem__(slice(0, 2), b"ab"),
+            lambda: fill(buf)][offset // 512]()
+def fill(buf):
+    with buf as memory:
+        memory[:] = b"w" * len(memory)
+    try:
+        buf[0] = 0
+    except ValueError:
+        return
+    raise RuntimeError("the end of \"with\" did not release the buffer")
 def pwrite(h, buf, offset, flags):
     buf[0] = 1
 EOT
@@ -285,6 +294,7 @@ EOT
 client = ready()
 same([client.errno(CMD_READ, 512 * kind, 512) for kind in range(7)], [5] * 7, "errnos")
 same(client.read(512 * 7, 512), b"ab" + bytes(510), "what is not filled")
+same(client.read(512 * 8, 512), b"w" * 512, "what is filled in the body of \"with\"")
 same(client.errno(CMD_WRITE, 0, 512, data=b"y" * 512), 5, "errno of a write into the buffer")
 EOT
     stop
