@@ -13,4 +13,7 @@
  */
 bool outline_lacks_method(char *text, const char *method);
 
+/* Does the method's name stand anywhere but in lines that are comments? */
+bool outline_names_method(const char *text, const char *method);
+
 #endif

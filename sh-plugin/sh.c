@@ -216,7 +216,7 @@ static int look_for_methods(void)
 {
     CLEANUP_FREE char *text = script_read_text(path, needs_shell);
 
-    mentions_pwrite = text && strstr(text, "pwrite");
+    mentions_pwrite = text && outline_names_method(text, "pwrite");
     if (lacks_method("get_size")) {
         nbdkit_error("%s: it has no method get_size, which a disk needs: print its size there, for "
                      "example get_size) echo 10M ;;",
