@@ -234,17 +234,30 @@ static bool take_warning(const char *method)
     return false;
 }
 
+/* The status that says no in a question, or that a method failed. */
+static int get_other_status(const char *method)
+{
+    return strncmp(method, "can_", 4) == 0 || strncmp(method, "is_", 3) == 0 ? 3 : 1;
+}
+
 void diagnose_warn_missing(const struct diagnose_report *report)
 {
+    static _Atomic bool is_silent_else; /* Did a method that is not there say nothing? */
     const struct buf *errors = report->errors;
+    bool is_sign = is_silent_else || program_is_defined(report->method);
 
-    if (!text_has_message(errors->data, errors->length) || !take_warning(report->method))
+    if (!text_has_message(errors->data, errors->length)) {
+        is_silent_else = true;
+        return;
+    }
+    if (!is_sign || !take_warning(report->method))
         return;
     CLEANUP_FREE char *quoted = diagnose_quote_errors(errors);
     nbdkit_warning("%s: %s: exit status 2 means that there is no such method; if that was the "
                    "status of a command (of grep, ls, diff, [), let it become another one: "
-                   "command || exit 1%s",
-                   program_get_name(), report->method, quoted ? quoted : "");
+                   "command || exit %d%s",
+                   program_get_name(), report->method, get_other_status(report->method),
+                   quoted ? quoted : "");
 }
 
 void diagnose_log_complaint(const struct diagnose_report *report)

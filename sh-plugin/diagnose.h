@@ -40,8 +40,10 @@ void diagnose_log_false(const struct diagnose_report *report);
 void diagnose_log_missing(const struct diagnose_report *report, const char *hint);
 
 /*
- * Warns of exit status 2 from a method that need not be there, but said
- * something; once for each method, whose name is a constant.
+ * Exit status 2 of a method that need not be there. Warns if it said
+ * something, once for each method, whose name is a constant; but not while
+ * each method that is not there does, as where a script writes "no such
+ * method", or a shell that the locale is unknown.
  */
 void diagnose_warn_missing(const struct diagnose_report *report);
 
