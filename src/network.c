@@ -146,10 +146,9 @@ int network_listen_on_tcp(struct listen_sockets *sockets, const char *address, u
     freeaddrinfo(list);
     if (error == 0)
         return 0;
-    log_error(
-        "%scannot listen on %s port %u: %s%s",
-        error == EADDRNOTAVAIL ? "-i/--ipaddr: " : "-p/--port: ", address ? address : "any address",
-        port, strerrordesc_np(error), advise_on_port(error));
+    log_error("%scannot listen on port %u of %s: %s%s",
+              error == EADDRNOTAVAIL ? "-i/--ipaddr: " : "-p/--port: ", port,
+              address ? address : "any address", strerrordesc_np(error), advise_on_port(error));
     return -1;
 }
 

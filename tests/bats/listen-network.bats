@@ -63,7 +63,7 @@ EOT
     run -1 "$NBDLAB" -f -i "" -p 0 memory 1M
     contains "$output" "option -i/--ipaddr needs a value that is not empty"
     run -1 "$NBDLAB" -f -i 192.0.2.1 -p 0 memory 1M
-    contains "$output" "cannot listen on 192.0.2.1 port 0: Cannot assign requested address"
+    contains "$output" "cannot listen on port 0 of 192.0.2.1: Cannot assign requested address"
 }
 
 @test "-i: this address only" {
