@@ -162,7 +162,11 @@ int diagnose_log_cut(const struct diagnose_report *report)
 
 void diagnose_log_exec(const char *method, int errno_value)
 {
-    nbdkit_error("%s: %s: cannot run it: %s", program_get_name(), method, strerror(errno_value));
+    nbdkit_error("%s: %s: cannot run it: %s%s", program_get_name(), method, strerror(errno_value),
+                 errno_value == EACCES
+                     ? "; the server's user (see -u) must have the rights to read "
+                       "and execute it, and to enter its folders"
+                     : "");
 }
 
 /* True if an errno word stands on stdout, where it has no meaning. */

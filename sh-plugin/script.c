@@ -19,7 +19,8 @@
 #include "script.h"
 
 #define TEXT_MAX (256 * 1024) /* bytes of a script whose text is looked at */
-#define HEAD_MAX 256          /* bytes; the kernel looks for the interpreter in as many */
+#define BYTE_ORDER_MARK "\xef\xbb\xbf"
+#define HEAD_MAX 256 /* bytes; the kernel looks for the interpreter in as many */
 
 /* Reads up to `size` bytes of the file's beginning. Returns their number, or -1. */
 static ssize_t read_beginning(const char *path, char *text, size_t size)
@@ -66,8 +67,11 @@ static int refuse_mode(const char *path, const char *name, mode_t mode)
 {
     bool is_ours = strcmp(path, name) != 0;
 
-    if (!(mode & (S_IXUSR | S_IXGRP | S_IXOTH)) || !noexec_holds(path))
+    if (!(mode & (S_IXUSR | S_IXGRP | S_IXOTH)))
         nbdkit_error("%s: not executable: run 'chmod +x %s'%s", path, path, get_other_plugin(path));
+    else if (!noexec_holds(path))
+        nbdkit_error("%s: executable, but not for this user: let its owner run 'chmod a+rx %s'",
+                     path, path);
     else
         nbdkit_error("%s: no program can be run from %s, which is mounted with the option noexec: "
                      "%s",
@@ -116,6 +120,12 @@ int script_check_file(const char *path, const char *name, bool *needs_shell)
         return -1;
     }
     head[end] = '\0';
+    if (strncmp(head, BYTE_ORDER_MARK "#!", strlen(BYTE_ORDER_MARK "#!")) == 0) {
+        nbdkit_error("%s: line 1 begins with a byte order mark, as in Windows, so that it names no "
+                     "interpreter: run \"LC_ALL=C sed -i '1s/^...//' %s\"",
+                     name, strcmp(path, name) == 0 ? path : "FILE");
+        return -1;
+    }
     if (strncmp(head, "#!", 2) == 0)
         return check_interpreter(path, head);
     *needs_shell = true;

@@ -404,18 +404,19 @@ static int locate_by_path(const char *path, struct locate_result *result)
         result->path = strdup(path);
         return result->path ? 0 : -1;
     }
-    if (access(path, X_OK) < 0 && status.st_mode & (S_IXUSR | S_IXGRP | S_IXOTH) &&
-        noexec_holds(path)) {
+    if (access(path, X_OK) == 0)
+        return locate_for_script(path, result);
+    if (!(status.st_mode & (S_IXUSR | S_IXGRP | S_IXOTH)))
+        refuse_file(path);
+    else if (noexec_holds(path))
         log_error("cannot use %s: no program can be run from this file system, which is mounted "
                   "with the option noexec: copy the script to another one",
                   path);
-        return -1;
-    }
-    if (access(path, X_OK) < 0) {
-        refuse_file(path);
-        return -1;
-    }
-    return locate_for_script(path, result);
+    else
+        log_error("cannot use %s: it is executable, but not for this user: let its owner run: "
+                  "chmod a+rx %s",
+                  path, path);
+    return -1;
 }
 
 int locate_plugin(const char *name, struct locate_result *result)

@@ -366,6 +366,21 @@ EOT
     same "$output" "$user"
 }
 
+@test "a script that its owner alone may run: that is said, instead of chmod +x" {
+    needs_root
+    copy_program
+    printf '#!/bin/sh\n[ "$1" = get_size ] && exec echo 1M\nexit 2\n' >"$OPEN/disk.sh"
+    chmod 700 "$OPEN/disk.sh"
+    for words in "$OPEN/disk.sh" "sh $OPEN/disk.sh"; do
+        # shellcheck disable=SC2086
+        run -1 as_nobody "$COPY" -f -U "$SOCK" $words
+        contains "$output" "executable, but not for this user"
+        contains "$output" "chmod a+rx $OPEN/disk.sh"
+    done
+    run -1 "$NBDLAB" -f -U "$SOCK" -u daemon sh "$OPEN/disk.sh" 3>&-
+    contains "$output" "after_fork: cannot run it: Permission denied; the server's user (see -u)"
+}
+
 @test "-u: capabilities of a user that is no root go as well" {
     needs_root
     copy_program

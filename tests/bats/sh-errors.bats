@@ -529,6 +529,12 @@ EOT
     start_fails "$DIR/disk.sh" "carriage return" "line 1"
 }
 
+@test "a byte order mark before the interpreter" {
+    printf '\xef\xbb\xbf#!/bin/bash\nexit 0\n' >"$DIR/disk.sh"
+    chmod +x "$DIR/disk.sh"
+    start_fails "$DIR/disk.sh" "disk.sh: line 1 begins with a byte order mark" "sed -i"
+}
+
 @test "a carriage return behind a later line is told before the shell stumbles over it" {
     printf '#!/bin/sh\ncase $1 in\r\nget_size) echo 1M ;;\r\nesac\r\n' >"$DIR/disk.sh"
     chmod +x "$DIR/disk.sh"
