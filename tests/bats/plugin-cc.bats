@@ -291,7 +291,7 @@ struct nbdkit_plugin *plugin_init(void)
 EOT
     same "$(once old.c EXTRA_CFLAGS=-DSIZE_VERSION=2)" 16777216
     refused "it needs another version of the plugin API than 2" old.c EXTRA_CFLAGS=-DSIZE_VERSION=3
-    sed -i 's/can_multi_conn/errno_is_preserved) - 8 + 0 * sizeof(int/' old.c
+    sed -i 's/can_multi_conn/_pread_v1) - 8 + 0 * sizeof(int/' old.c
     refused "its struct nbdkit_plugin is too small" old.c EXTRA_CFLAGS=-DSIZE_VERSION=2
 }
 
