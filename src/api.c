@@ -121,14 +121,14 @@ static bool sleep_alone(const struct timespec *deadline)
 int nbdkit_nanosleep(unsigned sec, unsigned nsec)
 {
     if (sec >= INT_MAX - nsec / 1000000000) {
-        log_error("nbdkit_nanosleep: %u seconds are more than can be slept", sec);
+        nbdkit_error("nbdkit_nanosleep: %u seconds are more than can be slept", sec);
         errno = EINVAL;
         return -1;
     }
     struct timespec deadline = make_deadline(sec, nsec);
     if (current_conn ? conn_sleep(current_conn, &deadline) : sleep_alone(&deadline))
         return 0;
-    log_error("nbdkit_nanosleep: woken early: the server is stopping or the client is gone");
+    nbdkit_error("nbdkit_nanosleep: woken early: the server is stopping or the client is gone");
     current_error = ESHUTDOWN;
     errno = ESHUTDOWN;
     return -1;
@@ -140,7 +140,7 @@ const char *nbdkit_export_name(void)
 {
     if (current_conn && current_conn->export.lent_name)
         return current_conn->export.lent_name;
-    log_error("nbdkit_export_name: no export is chosen in this phase");
+    nbdkit_error("nbdkit_export_name: no export is chosen in this phase");
     errno = EINVAL;
     return NULL;
 }
@@ -149,7 +149,7 @@ int nbdkit_is_tls(void)
 {
     if (current_conn)
         return transport_get_tls(current_conn->transport) != NULL;
-    log_error("nbdkit_is_tls: no client is connected in this phase");
+    nbdkit_error("nbdkit_is_tls: no client is connected in this phase");
     errno = EINVAL;
     return -1;
 }

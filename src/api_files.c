@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
  * The public nbdkit_* functions that read passwords and complete paths.
- * Entered by any thread, mostly the main thread at start-up; calls files, log and api.
+ * Entered by any thread, mostly the main thread at start-up; calls files and api.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -16,7 +16,6 @@
 #include "cleanup.h"
 #include "descriptor.h"
 #include "files.h"
-#include "log.h"
 #define NBDKIT_API_VERSION 2
 #include "nbdkit-plugin.h"
 #include "quit.h"
@@ -55,7 +54,7 @@ static char *read_line(const char *from, FILE *file)
            (c = getc(file)) != EOF && c != '\n')
         line[length++] = (char)c;
     if (!line || is_stopped || ferror(file)) {
-        log_error("cannot read a password from %s: %m", from);
+        nbdkit_error("cannot read a password from %s: %m", from);
         free(line);
         return NULL;
     }
@@ -64,7 +63,7 @@ static char *read_line(const char *from, FILE *file)
         line[length] = '\0';
         return line;
     }
-    log_error("the password in %s is longer than %d bytes", from, PASSWORD_MAX_BYTES);
+    nbdkit_error("the password in %s is longer than %d bytes", from, PASSWORD_MAX_BYTES);
     free(line);
     errno = EFBIG;
     return NULL;
@@ -76,7 +75,7 @@ static char *read_line_of(const char *from, int fd)
     FILE *file = fdopen(fd, "r");
 
     if (!file) {
-        log_error("cannot read a password from %s: %m", from);
+        nbdkit_error("cannot read a password from %s: %m", from);
         close(fd);
         return NULL;
     }
@@ -92,8 +91,8 @@ static char *read_from_terminal(void)
     struct termios saved;
 
     if (!nbdkit_stdio_safe() || tcgetattr(STDIN_FILENO, &saved) < 0) {
-        log_error("password - is read from a terminal, but standard input is none; use +FILE or "
-                  "-FD, the number of an open file descriptor");
+        nbdkit_error("password - is read from a terminal, but standard input is none; use +FILE or "
+                     "-FD, the number of an open file descriptor");
         errno = ENOTTY;
         return NULL;
     }
@@ -114,7 +113,7 @@ static char *read_from_terminal(void)
 
 static char *refuse_descriptor(const char *number, const char *why, int error)
 {
-    log_error("password -%s: %s", number, why);
+    nbdkit_error("password -%s: %s", number, why);
     errno = error;
     return NULL;
 }
@@ -147,8 +146,8 @@ static char *read_from_file(const char *path)
     if (fd >= 0)
         return read_line_of(path, fd);
     int error = errno;
-    log_error("cannot read a password from %s: %s", *path ? path : "a file without a name",
-              files_explain(error));
+    nbdkit_error("cannot read a password from %s: %s", *path ? path : "a file without a name",
+                 files_explain(error));
     errno = error;
     return NULL;
 }
@@ -163,7 +162,7 @@ static char *find_password(const char *value)
         return read_from_file(value + 1);
     char *copy = strdup(value);
     if (!copy)
-        log_error("cannot keep a password: %m");
+        nbdkit_error("cannot keep a password: %m");
     return copy;
 }
 
@@ -175,7 +174,7 @@ int nbdkit_read_password(const char *value, char **password)
 
 static char *refuse_empty_path(void)
 {
-    log_error("a path is empty, but a file must have a name");
+    nbdkit_error("a path is empty, but a file must have a name");
     errno = EINVAL;
     return NULL;
 }
@@ -191,7 +190,7 @@ char *nbdkit_absolute_path(const char *path)
         return strdup(path);
     folder = getcwd(NULL, 0);
     if (!folder || asprintf(&absolute, "%s/%s", folder, path) < 0) {
-        log_error("cannot make the path %s absolute: %m", path);
+        nbdkit_error("cannot make the path %s absolute: %m", path);
         return NULL;
     }
     return absolute;
@@ -205,6 +204,6 @@ char *nbdkit_realpath(const char *path)
         return refuse_empty_path();
     real = realpath(path, NULL);
     if (!real)
-        log_error("%s: %m", path);
+        nbdkit_error("%s: %m", path);
     return real;
 }

@@ -19,7 +19,7 @@ static int judge(const char *what, const char *text, const char *fault)
 
     if (!fault)
         return 0;
-    log_error("%s: %s %s", what, log_quote(quoted, text), fault);
+    nbdkit_error("%s: %s %s", what, log_quote(quoted, text), fault);
     errno = EINVAL;
     return -1;
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
  * The public nbdkit_* functions about the client at the other end. Entered by
- * any thread that serves a callback; calls api, conn, transport, tls and log.
+ * any thread that serves a callback; calls api, conn, transport and tls.
  */
 #include <errno.h>
 #include <limits.h>
@@ -10,7 +10,6 @@
 
 #include "api.h"
 #include "conn.h"
-#include "log.h"
 #define NBDKIT_API_VERSION 2
 #include "nbdkit-plugin.h"
 #include "tls.h"
@@ -22,13 +21,13 @@ static int get_client_socket(const char *caller)
     struct conn *conn = api_get_conn();
 
     if (!conn) {
-        log_error("%s: no client is connected in this phase", caller);
+        nbdkit_error("%s: no client is connected in this phase", caller);
         errno = ENOTCONN;
         return -1;
     }
     int fd = transport_get_socket(conn->transport);
     if (fd < 0) {
-        log_error("%s: the client is not on a socket", caller);
+        nbdkit_error("%s: the client is not on a socket", caller);
         errno = ENOTSOCK;
     }
     return fd;
@@ -42,7 +41,7 @@ int nbdkit_peer_name(struct sockaddr *addr, socklen_t *addrlen)
         return -1;
     if (getpeername(fd, addr, addrlen) == 0)
         return 0;
-    log_error("nbdkit_peer_name: %m");
+    nbdkit_error("nbdkit_peer_name: %m");
     return -1;
 }
 
@@ -57,13 +56,13 @@ static int get_credentials(const char *caller, struct ucred *credentials)
         return -1;
     getsockname(fd, (struct sockaddr *)&address, &address_length);
     if (address.ss_family != AF_UNIX) {
-        log_error("%s: the client is not on a Unix domain socket", caller);
+        nbdkit_error("%s: the client is not on a Unix domain socket", caller);
         errno = ENOTSUP;
         return -1;
     }
     if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, credentials, &length) == 0)
         return 0;
-    log_error("%s: %m", caller);
+    nbdkit_error("%s: %m", caller);
     return -1;
 }
 
@@ -97,7 +96,7 @@ char *nbdkit_peer_security_context(void)
     if (fd < 0)
         return NULL;
     if (getsockopt(fd, SOL_SOCKET, SO_PEERSEC, label, &length) < 0) {
-        log_error("nbdkit_peer_security_context: %m");
+        nbdkit_error("nbdkit_peer_security_context: %m");
         return NULL;
     }
     return strndup(label, length);
@@ -109,14 +108,14 @@ static char *get_name(const char *caller, const char *(*get)(const struct tls *)
     struct conn *conn = api_get_conn();
 
     if (!conn) {
-        log_error("%s: no client is connected in this phase", caller);
+        nbdkit_error("%s: no client is connected in this phase", caller);
         errno = ENOTCONN;
         return NULL;
     }
     const struct tls *tls = transport_get_tls(conn->transport);
     char *name = strdup(tls ? get(tls) : "");
     if (!name)
-        log_error("%s: %m", caller);
+        nbdkit_error("%s: %m", caller);
     return name;
 }
 

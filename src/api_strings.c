@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
  * Strings that plugins give away: nbdkit_strdup_intern() and its family. Owns
- * those that belong to no connection. Entered by any thread; calls api, conn,
- * intern and log.
+ * those that belong to no connection. Entered by any thread; calls api, conn
+ * and intern.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -12,7 +12,6 @@
 #include "api.h"
 #include "conn.h"
 #include "intern.h"
-#include "log.h"
 #define NBDKIT_API_VERSION 2
 #include "nbdkit-plugin.h"
 
@@ -25,7 +24,7 @@ const char *api_intern(char *string)
     const char *kept = string ? intern_keep(strings, string) : NULL;
 
     if (!kept)
-        log_error("cannot keep a string: %m");
+        nbdkit_error("cannot keep a string: %m");
     return kept;
 }
 
@@ -36,7 +35,7 @@ void api_free_strings(void)
 
 static const char *refuse_null(const char *caller)
 {
-    log_error("%s: there is no string, only NULL", caller);
+    nbdkit_error("%s: there is no string, only NULL", caller);
     errno = EINVAL;
     return NULL;
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * Owns lists of exports. Entered by the session's thread; calls log.
+ * Owns lists of exports. Entered by the session's thread.
  */
 #include "exports.h"
 
@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "log.h"
 #define NBDKIT_API_VERSION 2
 #include "nbdkit-plugin.h"
 #include "utf8.h"
@@ -26,7 +25,7 @@ struct nbdkit_exports *nbdkit_exports_new(void)
     struct nbdkit_exports *exports = calloc(1, sizeof *exports);
 
     if (!exports)
-        log_error("nbdkit_exports_new: %m");
+        nbdkit_error("nbdkit_exports_new: %m");
     return exports;
 }
 
@@ -56,7 +55,8 @@ size_t nbdkit_exports_count(const struct nbdkit_exports *exports)
 struct nbdkit_export nbdkit_get_export(const struct nbdkit_exports *exports, size_t i)
 {
     if (i >= exports->count) {
-        log_error("nbdkit_get_export: there is no export %zu, as there are %zu", i, exports->count);
+        nbdkit_error("nbdkit_get_export: there is no export %zu, as there are %zu", i,
+                     exports->count);
         return (struct nbdkit_export){ NULL, NULL };
     }
     const struct export_entry *entry = &exports->array[i];
@@ -75,7 +75,7 @@ bool exports_is_valid_string(const char *text)
 
 static int refuse(const char *what, int error)
 {
-    log_error("nbdkit_add_export: %s", what);
+    nbdkit_error("nbdkit_add_export: %s", what);
     errno = error;
     return -1;
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
  * Owns lists of extents. Entered by the thread that serves a block status
- * request; calls log.
+ * request.
  */
 #include "extents.h"
 
@@ -10,7 +10,6 @@
 #include <stdbool.h>
 #include <stdlib.h>
 
-#include "log.h"
 #define NBDKIT_API_VERSION 2
 #include "nbdkit-plugin.h"
 
@@ -69,13 +68,13 @@ struct nbdkit_extents *nbdkit_extents_new(uint64_t start, uint64_t end)
     struct nbdkit_extents *extents = NULL;
 
     if (start > end || end > INT64_MAX) {
-        log_error("nbdkit_extents_new: from %" PRIu64 " to %" PRIu64 " is no range of a disk",
-                  start, end);
+        nbdkit_error("nbdkit_extents_new: from %" PRIu64 " to %" PRIu64 " is no range of a disk",
+                     start, end);
         errno = ERANGE;
     } else {
         extents = extents_new((struct extents_range){ start, end, end }, EXTENTS_MAX);
         if (!extents)
-            log_error("nbdkit_extents_new: %m");
+            nbdkit_error("nbdkit_extents_new: %m");
     }
     return extents;
 }
@@ -88,7 +87,8 @@ size_t nbdkit_extents_count(const struct nbdkit_extents *extents)
 struct nbdkit_extent nbdkit_get_extent(const struct nbdkit_extents *extents, size_t i)
 {
     if (i >= extents->count) {
-        log_error("nbdkit_get_extent: there is no extent %zu, as there are %zu", i, extents->count);
+        nbdkit_error("nbdkit_get_extent: there is no extent %zu, as there are %zu", i,
+                     extents->count);
         return (struct nbdkit_extent){ 0 };
     }
     const struct extent *extent = &extents->array[i];
@@ -107,7 +107,7 @@ static int append(struct nbdkit_extents *extents, const struct extent *extent)
         size_t capacity = extents->capacity ? 2 * extents->capacity : 16;
         struct extent *array = reallocarray(extents->array, capacity, sizeof *array);
         if (!array) {
-            log_error("nbdkit_add_extent: %m");
+            nbdkit_error("nbdkit_add_extent: %m");
             return -1;
         }
         extents->array = array;
@@ -163,16 +163,16 @@ int extents_align(struct nbdkit_extents *extents, uint32_t block, uint64_t size)
 static int check_position(const struct nbdkit_extents *extents, uint64_t offset, uint64_t length)
 {
     if (extents->has_any && offset != extents->next)
-        log_error("nbdkit_add_extent: extents must be ascending and without gaps: expected "
-                  "offset %" PRIu64 ", got %" PRIu64,
-                  extents->next, offset);
+        nbdkit_error("nbdkit_add_extent: extents must be ascending and without gaps: expected "
+                     "offset %" PRIu64 ", got %" PRIu64,
+                     extents->next, offset);
     else if (!extents->has_any && offset > extents->range.start)
-        log_error("nbdkit_add_extent: the first extent begins at %" PRIu64 ", after the offset "
-                  "%" PRIu64 " that was asked for",
-                  offset, extents->range.start);
+        nbdkit_error("nbdkit_add_extent: the first extent begins at %" PRIu64 ", after the offset "
+                     "%" PRIu64 " that was asked for",
+                     offset, extents->range.start);
     else if (length > UINT64_MAX - offset)
-        log_error("nbdkit_add_extent: offset %" PRIu64 " plus length %" PRIu64 " overflows", offset,
-                  length);
+        nbdkit_error("nbdkit_add_extent: offset %" PRIu64 " plus length %" PRIu64 " overflows",
+                     offset, length);
     else
         return 0;
     errno = EINVAL;

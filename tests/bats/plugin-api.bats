@@ -833,6 +833,11 @@ EOT
     py <<'EOT'
 client = connect()
 client.greet()
+try:
+    client.ask(OPT_GO, go_query("unread"))
+except OptionError as error:
+    assert '"much" is not a size' in error.text, error.text
+assert "open failed without a message" not in open(os.environ["LOG"]).read(), "what the server said is no message"
 assert client.refusal(OPT_GO, go_query("closed")) & REP_ERROR_BIT
 client.abort()
 EOT

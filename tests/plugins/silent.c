@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A plugin that fails without a word. The export "closed" cannot be opened.
- * Reads succeed with 5 for a result, no flush does. The disk has 1000 bytes, and
- * blocks of 512.
+ * A plugin that fails without a word. The export "closed" cannot be opened, and for "unread" a
+ * function of the server's has the word.
+ * Reads succeed with 5 for a result, no flush does. The disk has 1000 bytes, and blocks of 512.
  */
 #include <string.h>
 
@@ -16,6 +16,8 @@ static void *silent_open(int readonly)
     const char *name = nbdkit_export_name();
 
     (void)readonly;
+    if (name && strcmp(name, "unread") == 0 && nbdkit_parse_size("much") < 0)
+        return NULL;
     return name && strcmp(name, "closed") == 0 ? NULL : NBDKIT_HANDLE_NOT_NEEDED;
 }
 
