@@ -69,12 +69,13 @@ static bool reads_file(const char *text)
 /*
  * Might the script hand its method's name to another program, file or
  * function, or compare it in a way that is not looked at here: with a regular
- * expression, or a pattern of extglob?
+ * expression, a pattern of extglob, or whatever the case?
  */
 static bool passes_name_on(const char *text)
 {
-    static const char *const ways[] = { "$@", "$*",   "${@", "${*", "eval", "source", "argv",
-                                        "=~", "ARGV", "@(",  "?(",  "*(",   "+(",     "!(" };
+    static const char *const ways[] = { "$@",     "$*",   "${@",         "${*", "eval",
+                                        "source", "argv", "nocasematch", "=~",  "ARGV",
+                                        "@(",     "?(",   "*(",          "+(",  "!(" };
 
     for (size_t i = 0; i < sizeof ways / sizeof *ways; i++)
         if (strstr(text, ways[i]))

@@ -36,6 +36,7 @@ static const struct {
     { "the same behind a semicolon", "x=1;. ./common.sh\n", false },
     { "source", "source ./common.sh\n", false },
     { "a sentence ends", "# The end. Really.\ncase $1 in x) ;; esac\n", true },
+    { "capitals", "shopt -s nocasematch\ncase $1 in GET_SIZE) ;; esac\n", false },
     { "nothing", "", true },
     { "a default of $1", "case ${1:-help} in x) ;; esac\n[ \"${1-}\" = y ]\n", true },
     { "$1 without its beginning", "case ${1#get_} in size) echo 1M ;; esac\n", false },
