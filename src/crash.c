@@ -46,8 +46,9 @@ static void report(int number, const siginfo_t *info)
         callback ? "the plugin crashed in "
                  : "the server crashed outside of the plugin's callbacks",
         callback ? callback : "",
-        info->si_code == SI_USER ? ", sent SIG" : ": SIG",
+        ": SIG",
         name ? name : "?",
+        info->si_code == SI_USER ? ", which a process sent" : "",
         NULL,
     };
 
