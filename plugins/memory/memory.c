@@ -65,7 +65,9 @@ static int parse_allocator(const char *value)
 
     allocator = find_allocator(value, length);
     if (allocator == NULL) {
-        nbdkit_error("memory: allocator=%s is not supported: use sparse, malloc or zstd", value);
+        nbdkit_error(
+            "memory: allocator=%s is not supported: use sparse, malloc, malloc,mlock or zstd",
+            value);
         return -1;
     }
     if (allocator->kind == PAGES_PACKED && !packed_is_built()) {

@@ -352,7 +352,7 @@ EOT
     fails_with "memory: the disk's size is missing: give one, for example size=1G"
     fails_with 'size: "1X" has an unknown suffix' size=1X
     fails_with "memory: unknown parameter 'colour': it takes size and allocator" 1M colour=red
-    fails_with "memory: allocator=lzma is not supported: use sparse, malloc or zstd" 1M allocator=lzma
+    fails_with "memory: allocator=lzma is not supported: use sparse, malloc, malloc,mlock or zstd" 1M allocator=lzma
     fails_with "memory: allocator=sparse,mlock=true: there is malloc,mlock=true" \
         1M allocator=sparse,mlock=true
     fails_with "memory: allocator=malloc,lock: there is malloc,mlock=true" 1M allocator=malloc,lock
