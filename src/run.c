@@ -39,6 +39,8 @@ static int command_fd = -1; /* of exitfd_open() */
 static pid_t keeper_pid = -1;
 static int keeper_fd = -1; /* our end of a pipe */
 
+enum { TO_ALL = 0x80 }; /* with a signal's number: to what the command waits for, too */
+
 /* What the command has as descriptors 0 and 1; -1: those of whoever starts it. */
 static int stdio_fds[2] = { -1, -1 };
 
@@ -139,6 +141,34 @@ static int get_exit_status(int wait_status)
     return WIFSIGNALED(wait_status) ? 128 + WTERMSIG(wait_status) : WEXITSTATUS(wait_status);
 }
 
+/*
+ * Reads which children the process has, "PID PID ...", before it is ended: they would become
+ * others' then. Where the kernel does not say, there are none.
+ */
+static void list_children(pid_t parent, char *list, size_t size)
+{
+    char path[64];
+    ssize_t length = 0;
+
+    snprintf(path, sizeof path, "/proc/%d/task/%d/children", (int)parent, (int)parent);
+    CLEANUP_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd >= 0)
+        length = read(fd, list, size - 1);
+    list[length > 0 ? length : 0] = '\0';
+}
+
+/* To a shell, and to what it waits for. */
+static void signal_all(pid_t shell, int number)
+{
+    char list[1024];
+    char *rest = list;
+
+    list_children(shell, list, sizeof list);
+    kill(shell, number);
+    for (long pid; (pid = strtol(rest, &rest, 10)) > 0;)
+        kill((pid_t)pid, number);
+}
+
 /* The keeper: passes signals on to the command until that ends. Returns its exit status. */
 static int keep(pid_t pid, int pipe_fd)
 {
@@ -150,10 +180,12 @@ static int keep(pid_t pid, int pipe_fd)
     int status;
 
     while (fds[1].fd >= 0 && poll(fds, 2, -1) >= 0 && !fds[1].revents) {
-        if (read(pipe_fd, &number, 1) == 1)
-            kill(pid, number);
-        else
+        if (read(pipe_fd, &number, 1) != 1)
             fds[0].fd = -1; /* The server is gone; the command may go on. */
+        else if (number & TO_ALL)
+            signal_all(pid, number & ~TO_ALL);
+        else
+            kill(pid, number);
     }
     return waitpid(pid, &status, 0) < 0 ? EXIT_FAILURE : get_exit_status(status);
 }
@@ -189,7 +221,7 @@ int run_keep(const struct options *options, const struct listen_sockets *sockets
     return keeper_pid < 0 ? -1 : 0;
 }
 
-/* Tells the keeper: to start with 0, to pass a signal on with its number. */
+/* Tells the keeper: to start with 0, to pass a signal on with its number, and TO_ALL. */
 static void tell_keeper(int number)
 {
     unsigned char byte = (unsigned char)number;
@@ -259,34 +291,6 @@ int run_wait(void)
     return get_exit_status(status);
 }
 
-/*
- * Reads which children the command has, "PID PID ...", before it is ended: they would become
- * others' then. Where the kernel does not say, there are none.
- */
-static void list_children(char *list, size_t size)
-{
-    char path[64];
-    ssize_t length = 0;
-
-    snprintf(path, sizeof path, "/proc/%d/task/%d/children", (int)command_pid, (int)command_pid);
-    CLEANUP_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd >= 0)
-        length = read(fd, list, size - 1);
-    list[length > 0 ? length : 0] = '\0';
-}
-
-/* To a shell, and to what it waits for. */
-static void signal_all(int number)
-{
-    char list[1024];
-    char *rest = list;
-
-    list_children(list, sizeof list);
-    pass_on(number);
-    for (long pid; (pid = strtol(rest, &rest, 10)) > 0;)
-        kill((pid_t)pid, number);
-}
-
 /* Returns whether the command has ended, in a second. */
 static bool wait_a_second(void)
 {
@@ -300,13 +304,21 @@ static bool wait_a_second(void)
     return false;
 }
 
+static void end_command(int number)
+{
+    if (keeper_pid > 0)
+        tell_keeper(number | TO_ALL);
+    else
+        signal_all(command_pid, number);
+}
+
 void run_clear_away(void)
 {
     if (command_pid < 0)
         return;
-    signal_all(SIGTERM);
+    end_command(SIGTERM);
     if (wait_a_second())
         return;
-    signal_all(SIGKILL);
+    end_command(SIGKILL);
     wait_a_second();
 }

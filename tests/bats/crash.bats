@@ -68,6 +68,17 @@ assert not is_alive(pid), "the command is left"
 EOT
 }
 
+@test "-u: what the command waits for ends, too, though it has root's rights" {
+    # For others there is no -u.
+    [ "$(id -u)" = 0 ] || return 0
+    export PIDS=$DIR/pids
+    run timeout -s KILL 30 "$NBDLAB" -u nobody -U - "$CRASHER" in=pread \
+        --run 'export uri; sh -c "echo \$\$ >\"\$PIDS\"; nbdcopy \"\$uri\" null:; exec sleep 1000"; :' \
+        3>&- 4>&-
+    contains "$output" "the plugin crashed in pread: SIGSEGV"
+    wait_for not is_alive "$(cat "$PIDS")"
+}
+
 @test "process 1, which ignores signals that are sent, ends all the same" {
     local unshare="unshare -pf --kill-child"
     [ "$(id -u)" = 0 ] || unshare="unshare -rpf --kill-child"
