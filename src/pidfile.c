@@ -131,8 +131,9 @@ static bool is_ours(void)
 
 void pidfile_clear_away(void)
 {
-    if (pid_file.path && is_ours())
-        unlinkat(pid_file.folder_fd, pid_file.name, 0);
+    if (pid_file.path && is_ours() && unlinkat(pid_file.folder_fd, pid_file.name, 0) < 0 &&
+        ftruncate(pid_file.fd, 0) < 0)
+        return; /* Nobody is left to tell. */
 }
 
 static void close_fd(int *fd)

@@ -72,11 +72,13 @@ EOT
     # For others there is no -u.
     [ "$(id -u)" = 0 ] || return 0
     export PIDS=$DIR/pids
-    run timeout -s KILL 30 "$NBDLAB" -u nobody -U - "$CRASHER" in=pread \
+    run timeout -s KILL 30 "$NBDLAB" -u nobody -U - -P "$PIDFILE" "$CRASHER" in=pread \
         --run 'export uri; sh -c "echo \$\$ >\"\$PIDS\"; nbdcopy \"\$uri\" null:; exec sleep 1000"; :' \
         3>&- 4>&-
     contains "$output" "the plugin crashed in pread: SIGSEGV"
     wait_for not is_alive "$(cat "$PIDS")"
+    # It cannot be removed from root's folder.
+    [ ! -s "$PIDFILE" ]
 }
 
 @test "process 1, which ignores signals that are sent, ends all the same" {
