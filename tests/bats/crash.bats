@@ -12,8 +12,8 @@ setup() {
     export CRASHER
     # A sanitizer catches the signal, too, and decides what becomes of it.
     [ -z "${SANITIZE:-}" ] || export EXPECTED=any
-    export ASAN_OPTIONS="log_path=/dev/null:detect_leaks=0" TSAN_OPTIONS=log_path=/dev/null
-    export UBSAN_OPTIONS=log_path=/dev/null
+    export ASAN_OPTIONS="log_path=$DIR/report:detect_leaks=0" TSAN_OPTIONS=log_path=$DIR/report
+    export UBSAN_OPTIONS=log_path=$DIR/report
     ulimit -c 0
 }
 
