@@ -136,6 +136,15 @@ def open_socket(address):
     return sock
 
 
+def is_listening(address=None):
+    """Whether a server takes clients; a socket in the file system may not have got so far."""
+    try:
+        open_socket(address if address is not None else os.environ["SOCK"]).close()
+        return True
+    except (FileNotFoundError, ConnectionRefusedError):
+        return False
+
+
 def connect(address=None):
     """A Client that is connected but has neither read nor sent anything."""
     return Client(open_socket(address if address is not None else os.environ["SOCK"]))

@@ -59,7 +59,7 @@ EOT
     systemd-socket-activate -l "$SOCK" --fdname=disk "$NBDLAB" -v -P "$PIDFILE" memory 1M 2>>"$LOG" 3>&- 4>&- &
     SERVER=$!
     STARTED+=("$SERVER")
-    wait_for [ -S "$SOCK" ]
+    wait_for has "Listening on"
     same "$(nbdinfo --size "$URI")" 1048576
     same "$(cat "$PIDFILE")" "$SERVER"
     stop

@@ -270,7 +270,7 @@ def become_subreaper():
 server = subprocess.Popen([NBDLAB, "-f", "-U", os.environ["SOCK"], "sh", sys.argv[1]],
                           preexec_fn=become_subreaper)
 atexit.register(server.kill)
-until(lambda: os.path.exists(os.environ["SOCK"]), "the server")
+until(is_listening, "the server")
 client = ready()
 def has_no_zombies():
     client.read(0, 512)

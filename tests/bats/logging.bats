@@ -250,7 +250,7 @@ def fill(pipe):
 def start(stderr, *args):
     process = subprocess.Popen([NBDLAB, "-f", "-U", os.environ["SOCK"], *args], stderr=stderr)
     atexit.register(process.kill)
-    until(lambda: os.path.exists(os.environ["SOCK"]), "the socket")
+    until(is_listening, "the server")
     return process
 
 def end(process, signals=1):
