@@ -226,9 +226,11 @@ $(B)/bench/heavy.so: bench/heavy.c $(B)/flags
 # Prerequisites are installed first; the build itself is a second make, with
 # other flags and so in another folder.
 CHECK_B = build/$(or $(SANITIZE),check)
+# A job for each processor, unless the command line says how many.
+JOBS = $(if $(filter -j% --jobserver%,$(MAKEFLAGS)),,-j$(shell nproc))
 check:
 	scripts/need check
-	$(MAKE) B=$(CHECK_B) WERROR=-Werror tests
+	$(MAKE) $(JOBS) B=$(CHECK_B) WERROR=-Werror tests
 	NBDLAB=$(CURDIR)/$(CHECK_B)/nbdlab BUILD=$(CURDIR)/$(CHECK_B) SANITIZE=$(SANITIZE) tests/run
 
 # With newer clients than the system's, installed once into a folder of their own.
@@ -236,19 +238,19 @@ PEERS ?= build/peers
 peers-check:
 	scripts/need check
 	scripts/peers $(PEERS)
-	$(MAKE) B=$(CHECK_B) WERROR=-Werror tests
+	$(MAKE) $(JOBS) B=$(CHECK_B) WERROR=-Werror tests
 	PEERS=$(abspath $(PEERS)) NBDLAB=$(CURDIR)/$(CHECK_B)/nbdlab BUILD=$(CURDIR)/$(CHECK_B) \
 	 SANITIZE=$(SANITIZE) tests/run
 
 ROWS ?=
 bench bench-check:
 	scripts/need bench
-	$(MAKE) all bench-programs
+	$(MAKE) $(JOBS) all bench-programs
 	/usr/bin/python3 -B bench/run.py --build $(B) --rows '$(ROWS)' $(if $(filter %-check,$@),--check)
 
 demo:
 	scripts/need demo
-	$(MAKE) all
+	$(MAKE) $(JOBS) all
 	NBDLAB=$(CURDIR)/$(B)/nbdlab scripts/demo
 
 lint:
