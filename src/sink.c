@@ -104,14 +104,14 @@ static struct timespec get_deadline(int timeout_ms)
     return deadline;
 }
 
-/* Under the lock. Returns false when there was nothing to do for long. */
+/* Under the lock. Returns false when there was nothing to do for long, or there will be no more. */
 static bool await_work(struct sink *sink)
 {
     struct timespec deadline = get_deadline(IDLE_MS);
 
     while (!sink->first && sink->lost == 0)
-        if (pthread_cond_clockwait(&sink->filled, &sink->lock, CLOCK_MONOTONIC, &deadline) ==
-            ETIMEDOUT)
+        if (sink->is_ending || pthread_cond_clockwait(&sink->filled, &sink->lock, CLOCK_MONOTONIC,
+                                                      &deadline) == ETIMEDOUT)
             return sink->first || sink->lost > 0;
     return true;
 }
@@ -152,23 +152,32 @@ static void *run(void *argument)
         pthread_cond_broadcast(&sink->written);
     }
     sink->has_thread = false;
+    pthread_cond_broadcast(&sink->written);
     return NULL;
+}
+
+/* Under the lock, which a thread that has ended its work needs no more. */
+static void join_thread(struct sink *sink)
+{
+    if (sink->must_join)
+        pthread_join(sink->thread, NULL);
+    sink->must_join = false;
 }
 
 /* Under the lock. Signals are for other threads. Returns 0 or -1. */
 static int start_thread(struct sink *sink)
 {
     pthread_attr_t attributes;
-    pthread_t thread;
     sigset_t every;
     sigset_t old;
 
+    join_thread(sink);
     sigfillset(&every);
     pthread_sigmask(SIG_SETMASK, &every, &old);
     pthread_attr_init(&attributes);
-    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
     pthread_attr_setstacksize(&attributes, STACK_BYTES);
-    sink->has_thread = pthread_create(&thread, &attributes, run, sink) == 0;
+    sink->has_thread = pthread_create(&sink->thread, &attributes, run, sink) == 0;
+    sink->must_join = sink->has_thread;
     pthread_attr_destroy(&attributes);
     pthread_sigmask(SIG_SETMASK, &old, NULL);
     return sink->has_thread ? 0 : -1;
@@ -235,7 +244,7 @@ static void after_fork_in_child(void)
         struct sink *sink = &all_sinks[i];
         while (sink->first)
             drop_first(sink);
-        sink->has_thread = sink->is_stuck = false;
+        sink->has_thread = sink->must_join = sink->is_stuck = false;
         sink->lost = 0;
         pthread_cond_init(&sink->filled, NULL);
         pthread_cond_init(&sink->written, NULL);
@@ -262,4 +271,11 @@ void sink_finish(struct sink *sink)
     LOCK_SCOPE(&sink->lock);
 
     await_written(sink, sink->queued_count);
+    if (sink->first || sink->lost > 0)
+        return; /* It would wait for ever for the thread. */
+    sink->is_ending = true;
+    pthread_cond_signal(&sink->filled);
+    while (sink->has_thread)
+        pthread_cond_wait(&sink->written, &sink->lock);
+    join_thread(sink);
 }

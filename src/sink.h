@@ -37,6 +37,9 @@ struct sink {
     unsigned long lost; /* since the last report; while there are any, all are dropped */
     bool is_stuck;      /* somebody has waited in vain since the last write ended */
     bool has_thread;
+    pthread_t thread;
+    bool must_join; /* one was started, and may have ended */
+    bool is_ending; /* it is to end when all is written */
 };
 
 #define SINK_INITIALIZER(its_fd, its_put, its_report)                                              \
@@ -55,7 +58,7 @@ void sink_allow_threads(struct sink *sinks, size_t count);
 /* Writes a message, which is the sink's from then on, as is its text (free(3)). Any thread. */
 void sink_write(struct sink *sink, struct sink_message *message);
 
-/* Waits until all is written, or nothing moves any more. */
+/* Waits until all is written, and the thread has ended, or nothing moves any more. */
 void sink_finish(struct sink *sink);
 
 void sink_free_message(struct sink_message *message);
