@@ -78,28 +78,27 @@ struct transport *transport_new(int in_fd, int out_fd, int stop_fd)
 }
 
 /* In the middle of a message nobody is idle. */
-static ssize_t read_on(struct stream *stream, void *buffer, size_t length)
+static ssize_t insist(ssize_t (*read_some)(struct stream *, void *, size_t), struct stream *stream,
+                      void *buffer, size_t length)
 {
     ssize_t got;
 
     progress_begin_turn(&stream->receiving);
     do
-        got = stream_read(stream, buffer, length);
+        got = read_some(stream, buffer, length);
     while (got < 0 && errno == EAGAIN);
     progress_end_turn(&stream->receiving);
     return got;
 }
 
+static ssize_t read_on(struct stream *stream, void *buffer, size_t length)
+{
+    return insist(stream_read, stream, buffer, length);
+}
+
 static ssize_t read_rest(struct stream *stream, void *buffer, size_t length)
 {
-    ssize_t got;
-
-    progress_begin_turn(&stream->receiving);
-    do
-        got = stream_read_rest(stream, buffer, length);
-    while (got < 0 && errno == EAGAIN);
-    progress_end_turn(&stream->receiving);
-    return got;
+    return insist(stream_read_rest, stream, buffer, length);
 }
 
 /* Reads more ahead with `read_more`, stream_read() or read_on(), and returns as they do. */
