@@ -115,8 +115,8 @@ static int ask_degree(struct conn *conn, struct question question, int fallback,
     if (*degree >= 0 && *degree <= 2)
         return 0;
     if (*degree > 2)
-        nbdkit_error("plugin %s: can_fua or can_cache returned %d, not one of the constants",
-                     plugin_get_name(), *degree);
+        nbdkit_error("plugin %s: %s returned %d, not one of the constants", plugin_get_name(),
+                     question.name, *degree);
     return -1;
 }
 
