@@ -147,7 +147,7 @@ run_block() {
     bash -c 'exec $(sed "s|\"\$PWD/disk.sock\"|$PWD/disk.sock|" block.sh)' >"$DIR/out" 2>"$LOG" \
         3>&- 4>&- &
     STARTED+=("$!")
-    wait_for test -S disk.sock
+    wait_for has "Listening on"
     same "$(nbdinfo --size "nbd+unix:///?socket=$DIR/disk.sock")" 67108864
 }
 
